@@ -1,6 +1,6 @@
 """One file for each comparison: what is measured, against whom, and what has to be equal before."""
 
-from . import abuse, agents, claims, downloads, postgres, reads, schedules, sizes, starts, uploads
+from . import abuse, agents, claims, downloads, events, postgres, reads, schedules, sizes, starts, uploads
 
 # In the order in which `bench/run all` takes them and `RESULTS.md` shows them.
 ALL = {
@@ -13,5 +13,6 @@ ALL = {
     "starts": starts.run,
     "postgres": postgres.run,
     "agents": agents.run,
+    "events": events.run,
     "abuse": abuse.run,
 }

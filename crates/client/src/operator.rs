@@ -8,6 +8,7 @@ use domain::{
 use reqwest::{Method, Url};
 use uuid::Uuid;
 use wire::{
+    history::EnvironmentHistory,
     operator::{
         AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentPatchBody,
         EnvironmentRegistrationBody, Freeze, FreezeBody, OperationRow, PrincipalRegistrationBody,
@@ -86,6 +87,11 @@ impl Client {
     /// An environment, its update window and its apps.
     pub fn get_registered_environment(&self, path: EnvironmentPath<'_>) -> Request<RegisteredEnvironment> {
         Request::new(self, Method::GET, self.registered_environment(path, &[]))
+    }
+
+    /// What was done in an environment, and who asked for it.
+    pub fn list_registered_environment_history(&self, path: EnvironmentPath<'_>) -> List<EnvironmentHistory> {
+        List::new(self, self.registered_environment(path, &["history"]))
     }
 
     /// Registers an environment, or replaces what is known of it.

@@ -23,13 +23,14 @@ use wire::{
     apps::{AllowedAction, App, RolePermissions},
     countries::{Country, CountryPatch},
     environments::Environment,
+    history::EnvironmentHistory,
     hotfixes::{EnvironmentHotfix, HotfixPatchBody, HotfixRequestBody, PlanRow},
     principals::{Principal, PrincipalPatch},
     publishers::{
         OidcAudience, PublisherExchange, PublisherToken, Token, TrustedPublisher, TrustedPublisherBody,
     },
     service::ServiceDocument,
-    versions::{Version, VersionPatchBody},
+    versions::{Version, VersionPatchBody, VersionWhatIf},
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
 
@@ -42,8 +43,18 @@ pub struct Narrowing {
     pub application_family: Option<String>,
 }
 
+impl Narrowing {
+    fn options(&self) -> [(&'static str, Option<String>); 2] {
+        let tenant = self.aad_tenant_id.map(|tenant| tenant.to_string());
+        [
+            ("aadTenantId", tenant),
+            ("applicationFamily", self.application_family.clone()),
+        ]
+    }
+}
+
 impl Client {
-    fn in_app(&self, app: AppId, segments: &[&str]) -> Url {
+    pub(crate) fn in_app(&self, app: AppId, segments: &[&str]) -> Url {
         self.vendor(&[&["apps", &app.to_string()], segments].concat())
     }
 
@@ -317,6 +328,19 @@ impl Client {
             .with_body(change)
     }
 
+    /// What such a change would hit. Nothing is changed.
+    pub fn what_if_version(
+        &self,
+        app: AppId,
+        country: &str,
+        version: AppVersion,
+        change: &VersionPatchBody,
+    ) -> Request<VersionWhatIf> {
+        self.request(Method::POST, self.version(app, country, version, &["whatIf"]))
+            .with_body(change)
+            .repeatable()
+    }
+
     /// The package of a version.
     #[must_use]
     pub fn get_package_contents(&self, app: AppId, country: &str, version: AppVersion) -> StoredPackage {
@@ -333,6 +357,32 @@ impl Client {
         self.counted(self.in_country(app, country, &["environments", "$count"]), filter)
     }
 
+    /// What was done with an app in an environment.
+    pub fn list_environment_history(
+        &self,
+        app: AppId,
+        country: &str,
+        name: &str,
+        narrowing: &Narrowing,
+    ) -> List<EnvironmentHistory> {
+        let list = List::new(self, self.environment(app, country, name, &["history"]));
+        let options = narrowing.options().into_iter();
+        options.fold(list, |list, (name, value)| match value {
+            Some(value) => list.option(name, value),
+            None => list,
+        })
+    }
+
+    fn environment(&self, app: AppId, country: &str, name: &str, segments: &[&str]) -> Url {
+        let keyed = keyed("environments", name);
+        let named: &[&str] = match name.starts_with(['$', '(']) {
+            // Where a literal or OData's key could be, such as `$count`.
+            true => &[&keyed],
+            false => &["environments", name],
+        };
+        self.in_country(app, country, &[named, segments].concat())
+    }
+
     /// An environment by its name, and by `narrowing` where several have it.
     pub fn get_environment(
         &self,
@@ -341,17 +391,8 @@ impl Client {
         name: &str,
         narrowing: &Narrowing,
     ) -> Request<Environment> {
-        let tenant = narrowing.aad_tenant_id.map(|tenant| tenant.to_string());
-        let options = [
-            ("aadTenantId", tenant),
-            ("applicationFamily", narrowing.application_family.clone()),
-        ];
-        let url = match name.starts_with(['$', '(']) {
-            // Where a literal or OData's key could be, such as `$count`.
-            true => self.in_country(app, country, &[&keyed("environments", name)]),
-            false => self.in_country(app, country, &["environments", name]),
-        };
-        self.request(Method::GET, with_options(url, &options))
+        let url = self.environment(app, country, name, &[]);
+        self.request(Method::GET, with_options(url, &narrowing.options()))
     }
 
     /// The hotfixes of an app in a country.

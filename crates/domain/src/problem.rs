@@ -106,6 +106,8 @@ codes! {
     LeaseLost = 409,
     /// The package is not what it was when the operation was scheduled.
     PackageChanged = 409,
+    /// Events behind that one are not kept any more, or there never was one of that position.
+    EventsGone = 410,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.

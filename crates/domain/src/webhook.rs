@@ -84,6 +84,19 @@ pub const PUBLISHER_TOKEN_LEAKED: &str = "publisher.tokenLeaked";
 /// publisher.
 pub const PUBLISHER_TOKEN_REUSED: &str = "publisher.tokenReused";
 
+/// What the event is called that tells of a version that was uploaded.
+pub const VERSION_UPLOADED: &str = "version.uploaded";
+/// What the event is called that tells to whom a version is offered from now on.
+pub const VERSION_OFFERED: &str = "version.offered";
+/// What the event is called that tells of a version of which its publisher says something else.
+pub const VERSION_CHANGED: &str = "version.changed";
+/// What the event is called that tells of somebody who has a role on an app from now on.
+pub const PRINCIPAL_ADDED: &str = "principal.added";
+/// What the event is called that tells of somebody who has other roles on an app.
+pub const PRINCIPAL_CHANGED: &str = "principal.changed";
+/// What the event is called that tells of somebody who has no role on an app any more.
+pub const PRINCIPAL_REMOVED: &str = "principal.removed";
+
 /// Events that belong to an app: its owners can have themselves told of them.
 pub const APP_EVENTS: &[&str] = &[
     "hotfix.scheduled",
@@ -112,6 +125,12 @@ pub const APP_EVENTS: &[&str] = &[
     "uninstall.failed",
     "uninstall.skipped",
     "environment.drift",
+    VERSION_UPLOADED,
+    VERSION_OFFERED,
+    VERSION_CHANGED,
+    PRINCIPAL_ADDED,
+    PRINCIPAL_CHANGED,
+    PRINCIPAL_REMOVED,
     PUBLISHER_WIDENED,
     PUBLISHER_LOCKED,
     PUBLISHER_TOKEN_LEAKED,

@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Matrix(commands::matrix::MatrixArgs),
     /// Which version each environment has
     Fleet(commands::fleet::FleetArgs),
+    /// What happens to an app, as it happens
+    Events(commands::events::EventsArgs),
     /// Pipelines whose runs may act for an app
     #[command(subcommand)]
     Publishers(commands::publishers::PublishersCommand),

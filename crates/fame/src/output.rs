@@ -94,6 +94,18 @@ impl Printer {
         self.print(&described(record, Look::of_stdout()))
     }
 
+    /// Prints one of many things as JSON on a line of its own.
+    pub(crate) fn json_line(self, value: &Value) -> Result<(), Unwritten> {
+        let text = serde_json::to_string(value).map_err(|error| Unwritten(error.into()))?;
+        write(&format!("{}\n", self.ci.defuse_json(&text)));
+        Ok(())
+    }
+
+    /// Whether what was printed could be written so far.
+    pub(crate) fn is_read(self) -> bool {
+        UNPRINTED.get().is_none()
+    }
+
     /// Prints text that is the same with and without `--json`.
     pub(crate) fn text(self, text: &str) -> Result<(), Unwritten> {
         let end = if text.ends_with('\n') { "" } else { "\n" };

@@ -19,7 +19,7 @@ use crate::{
     jobs::{
         claims,
         events::{Delivery, TelemetryLog, Webhooks},
-        gauges, leases, missing, retention, signals, sweeper, webhooks,
+        feed, gauges, leases, missing, retention, signals, sweeper, webhooks,
     },
     private,
     secrets::KeyRing,
@@ -144,6 +144,7 @@ impl Server {
             wakeup: Wakeup::default(),
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
+            feed: Default::default(),
             deliveries: Wakeup::default(),
             connector,
             secrets,
@@ -192,6 +193,7 @@ impl Server {
         let telling = Delivery::new(Arc::clone(service), Webhooks(Arc::clone(service)));
         let telling_stop = stop.clone();
         tasks.spawn(async move { telling.run(telling_stop).await }.instrument(job("events")));
+        tasks.spawn(feed::run(Arc::clone(service), stop.clone()).instrument(job("feed")));
         tasks.spawn(webhooks::run(Arc::clone(service), stop.clone()).instrument(job("webhooks")));
         tasks.spawn(leases::run(Arc::clone(service), stop.clone()).instrument(job("leases")));
         Self {
@@ -229,6 +231,8 @@ impl Server {
         let after = self.state.service.settings.agents.remove_missing_after;
         let missing = actions::inventory::remove_missing(&self.state.service, after).await;
         missing.map_err(|error| Chain(&error).to_string())?;
+        let forgotten = actions::feed::forget(&self.state.service).await;
+        forgotten.map_err(|error| Chain(&error).to_string())?;
         let removed = actions::retention::remove_all(&self.state.service).await;
         removed.map(drop).map_err(|error| Chain(&error).to_string())
     }
@@ -242,10 +246,11 @@ impl Server {
         next.map_err(|error| Chain(&error).to_string())
     }
 
-    /// Lets no claim wait any more, and waits until every upload whose sender has gone has its end, but not longer than
+    /// Lets no claim wait and nobody listen any more, and waits until every upload whose sender has gone has its end, but not longer than
     /// `within`. An upload that is left then is given up after the time of grace. What agents carry out goes on.
     pub async fn drain(&self, within: Duration) {
         self.state.service.waiting.close();
+        self.state.service.feed.close();
         let all_ended = self.state.service.uploads.all_ended();
         if tokio::time::timeout(within, all_ended).await.is_err() {
             tracing::warn!("some uploads were still under way when the time to drain was over");

@@ -14,6 +14,7 @@ use domain::{
     agent::{AgentState, is_silent},
     country::CountryCode,
     instant::Instant,
+    operation::OperationKind,
     principal::PrincipalKind,
     publisher::{Grant, Right},
     version::{AppVersion, SyncMode},
@@ -220,6 +221,18 @@ pub(crate) fn webhook_delivery(delivery: DeliveryEntry) -> Result<wire::webhooks
         last_status: delivery.last_status,
         last_milliseconds: delivery.last_milliseconds,
     })
+}
+
+/// An environment that a change would hit.
+pub(crate) fn environment_what_if(
+    environment: environments::Installation,
+) -> wire::versions::EnvironmentWhatIf {
+    wire::versions::EnvironmentWhatIf {
+        aad_tenant_id: environment.tenant_id.0,
+        application_family: environment.family,
+        name: environment.name,
+        kind: environment.kind.to_string(),
+    }
 }
 
 /// A version as its publisher sees it.
@@ -445,6 +458,36 @@ pub(crate) fn operation(operation: Operation) -> Result<wire::operator::Operatio
         progress_text: operation.progress_text,
         progress_on: operation.progress_on,
         agent_name: operation.agent_name,
+    })
+}
+
+/// What was done in an environment, as the operator sees it.
+pub(crate) fn history(operation: Operation) -> Result<wire::history::EnvironmentHistory> {
+    Ok(wire::history::EnvironmentHistory {
+        id: operation.id,
+        kind: operation.kind,
+        status: operation.status,
+        app_id: operation.app_id,
+        country_code: operation.country_code,
+        source_app_version: operation.source_version,
+        target_app_version: operation.target_version,
+        created_on: operation.created_on,
+        started_on: operation.started_on,
+        ended_on: operation.ended_on,
+        failure_cause: operation.failure_cause,
+        agent_name: operation.agent_name,
+        requested_by_type: operation.created_by_kind.to_string(),
+        requested_by: Some(operation.created_by),
+    })
+}
+
+/// The same as the app's publisher sees it: what is no hotfix, its customer has asked for.
+pub(crate) fn history_of_app(operation: Operation) -> Result<wire::history::EnvironmentHistory> {
+    let is_own = operation.kind == OperationKind::Hotfix;
+    let entry = history(operation)?;
+    Ok(wire::history::EnvironmentHistory {
+        requested_by: entry.requested_by.filter(|_| is_own),
+        ..entry
     })
 }
 

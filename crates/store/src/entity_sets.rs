@@ -27,7 +27,7 @@ pub use countries::COUNTRIES;
 pub use customers::CUSTOMERS;
 pub use environments::{ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
 pub use freezes::FREEZES;
-pub use hotfixes::{HOTFIXES, OPERATIONS};
+pub use hotfixes::{HISTORY, HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use publishers::{TOKENS, TRUSTED_PUBLISHERS};
 pub use versions::VERSIONS;

@@ -14,6 +14,10 @@
 //!
 //! What has been delivered to all consumers is removed at once. A consumer begins with a row that a migration adds, and
 //! ends with the migration that removes it; until then its cursor keeps what it has not been given.
+//!
+//! The feed is no such consumer: whoever reads it keeps in mind how far they have come, and begins again there. Its
+//! cursor stands still behind the others, and so keeps what somebody may come back for, until that is older than it is
+//! to be kept.
 
 use super::{
     Db, FromRow, Row, StoreError, Tx,
@@ -106,11 +110,103 @@ pub async fn has_next(db: &Db, consumer: &str) -> Result<bool, StoreError> {
 pub async fn oldest(db: &Db) -> Result<Option<Instant>, StoreError> {
     let oldest = db
         .query(
-            "SELECT MIN(t.recorded_on) FROM (SELECT recorded_on FROM events ORDER BY entered LIMIT 1) AS t",
+            "SELECT MIN(t.recorded_on)
+             FROM (SELECT (SELECT recorded_on FROM events WHERE position IS NULL ORDER BY entered LIMIT 1) AS recorded_on
+                   UNION ALL
+                   SELECT (SELECT recorded_on FROM events
+                           WHERE position > (SELECT MIN(position) FROM event_cursors WHERE consumer <> $1)
+                           ORDER BY position LIMIT 1)) AS t",
         )
+        .bind(FEED)
         .fetch_one::<(Option<Instant>,)>()
         .await?;
     Ok(oldest.0)
+}
+
+/// From where to where the line goes that the feed tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The position of the last event that is not kept any more.
+    pub after: i64,
+    /// That of the last event in line.
+    pub end: i64,
+}
+
+/// Which events are kept.
+pub async fn kept(db: &Db) -> Result<Kept, StoreError> {
+    let (after, end) = db
+        .query(
+            "SELECT f.position, l.position
+             FROM event_cursors f, event_cursors l
+             WHERE f.consumer = $1 AND l.consumer = $2",
+        )
+        .bind(FEED)
+        .bind(LINE)
+        .fetch_one::<(i64, i64)>()
+        .await?;
+    Ok(Kept { after, end })
+}
+
+/// Up to `most` events behind a position, with theirs: those of an app, or all.
+pub async fn read_line(
+    db: &Db,
+    app: Option<AppId>,
+    after: i64,
+    most: i64,
+) -> Result<Vec<(i64, Event)>, StoreError> {
+    let of_app = if app.is_some() { "AND t.app_id = $3" } else { "" };
+    let query = db.query(format!(
+        "SELECT {}, t.position
+         FROM events t
+         WHERE t.position > $1 {of_app}
+         ORDER BY t.position
+         LIMIT $2",
+        Event::COLUMNS
+    ));
+    let query = query.bind(after).bind(most);
+    let query = match app {
+        Some(app) => query.bind(app),
+        None => query,
+    };
+    let found: Vec<InLine> = query.fetch_all().await?;
+    Ok(found
+        .into_iter()
+        .map(|InLine(event, position)| (position, event))
+        .collect())
+}
+
+/// Forgets events that all consumers have been given: those of before an instant, and all but the last `most`. Not more
+/// than `batch` of them; whether there may be more.
+pub async fn forget(tx: &mut Tx<'_>, before: Instant, most: i64, batch: i64) -> Result<bool, StoreError> {
+    let end = lock_cursor(tx, LINE).await?.position;
+    let forgotten = lock_cursor(tx, FEED).await?.position;
+    let (last,) = tx
+        .query(
+            "SELECT MAX(t.position)
+             FROM (SELECT position, recorded_on FROM events
+                   WHERE position > $1
+                     AND position <= (SELECT MIN(position) FROM event_cursors WHERE consumer <> $2)
+                   ORDER BY position
+                   LIMIT $3) AS t
+             WHERE t.recorded_on < $4 OR t.position <= $5",
+        )
+        .bind(forgotten)
+        .bind(FEED)
+        .bind(batch)
+        .bind(before)
+        .bind(end.saturating_sub(most))
+        .fetch_one::<(Option<i64>,)>()
+        .await?;
+    let Some(last) = last else {
+        return Ok(false);
+    };
+    tx.query("UPDATE event_cursors SET position = $2 WHERE consumer = $1")
+        .bind(FEED)
+        .bind(last)
+        .execute()
+        .await?;
+    remove_delivered(tx).await?;
+    Ok(true)
 }
 
 /// Writes down how far a consumer has come, and brings up to `most` events that come next. While there are any, no other
@@ -140,6 +236,8 @@ pub async fn next_events(tx: &mut Tx<'_>, deliverer: &Deliverer, most: i64) -> R
 
 /// The cursor of the line itself.
 const LINE: &str = "line";
+/// That of the feed.
+const FEED: &str = "feed";
 
 row! {
     /// How far a consumer has come, and until when which server delivers to it.

@@ -52,6 +52,7 @@ mod value;
 pub mod versions;
 pub mod wakeup;
 pub mod webhooks;
+pub mod what_if;
 
 pub use db::{Batches, Db, Query, Reader, Tx};
 pub use dialect::Shape;

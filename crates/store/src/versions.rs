@@ -250,7 +250,7 @@ row! {
 }
 
 impl VersionKey {
-    fn values(&self) -> [Value; 3] {
+    pub(crate) fn values(&self) -> [Value; 3] {
         [self.app_id.into(), self.country_code.into(), self.version.into()]
     }
 }

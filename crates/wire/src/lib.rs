@@ -15,6 +15,7 @@ pub mod entity;
 pub mod environments;
 pub mod error;
 mod format;
+pub mod history;
 pub mod hotfixes;
 pub mod lenient;
 pub mod list;

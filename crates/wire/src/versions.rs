@@ -13,7 +13,7 @@ use domain::{
     problem::RuleError,
     version::{self, AppVersion, Availability, SyncMode, VersionStatus},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -179,6 +179,60 @@ pub struct VersionPatchBody {
     #[schema(nullable)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<DependencyPatch>,
+}
+
+/// What a change of a version would hit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionWhatIf {
+    /// The country.
+    pub country_code: String,
+    /// The version.
+    pub version: String,
+    /// Environments in the country that have the version.
+    pub environments: u64,
+    /// Of these, those for production.
+    pub production: u64,
+    /// Hotfixes that wait and lead to it: they would be skipped where it is not offered any more.
+    pub scheduled_hotfixes: u64,
+    /// Versions of apps in the country that need this app, and that no version of it would fit any more that is offered.
+    pub dependants: u64,
+    /// What would become of each dependency that the change is about.
+    pub dependencies: Vec<DependencyWhatIf>,
+    /// Some of the environments.
+    pub sample: Vec<EnvironmentWhatIf>,
+}
+
+/// What would become of a dependency of a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DependencyWhatIf {
+    /// The app that the version depends on.
+    pub app_id: Uuid,
+    /// The first version of it that would not do any more; none where what was said of it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incompatible_from_version: Option<String>,
+    /// Environments with the version that have such a version of the app already.
+    pub broken: u64,
+    /// Environments with the version that have an earlier one, and could not get such a version.
+    pub held_back: u64,
+    /// Environments with the version of which nobody said which version of the app they have.
+    pub unknown: u64,
+}
+
+/// An environment that a change would hit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentWhatIf {
+    /// The customer's Microsoft Entra tenant.
+    pub aad_tenant_id: Uuid,
+    /// Its application family.
+    pub application_family: String,
+    /// Its name.
+    pub name: String,
+    /// Production or Sandbox.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// What has become known of a dependency.

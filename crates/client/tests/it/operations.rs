@@ -1,7 +1,7 @@
 //! Every operation of the service has its method, at the address that its description says.
 
 use crate::service::{APP, Asked, Service, answer};
-use client::{AgentClient, Client, EnvironmentPath, Error, Narrowing, OwnEnvironment, Upload};
+use client::{AgentClient, Client, EnvironmentPath, Error, EventsFrom, Narrowing, OwnEnvironment, Upload};
 use domain::{
     freeze::Frozen,
     ids::{OperationId, PrincipalId, TenantId},
@@ -144,16 +144,19 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         client.get_version(APP, "US", VERSION),
         client.upload_version(APP, "US", Upload::bytes(&b"abc"[..])),
         client.patch_version(APP, "US", VERSION, &versions),
+        client.what_if_version(APP, "US", VERSION, &versions),
         client.get_package_contents(APP, "US", VERSION).bytes(),
         client.list_environments(APP, "US").all(),
         client.count_environments(APP, "US", None),
         client.get_environment(APP, "US", "Name", &Narrowing::default()),
+        client.list_environment_history(APP, "US", "Name", &Narrowing::default()).all(),
         client.list_hotfixes(APP, "US").all(),
         client.count_hotfixes(APP, "US", None),
         client.plan_hotfixes(APP, "US", VERSION).all(),
         client.get_hotfix(APP, "US", operation),
         client.schedule_hotfix(APP, "US", &hotfix),
         client.update_hotfix(APP, "US", operation),
+        client.stream_events(APP, EventsFrom::Now, false).next(),
         client.list_webhooks(APP).all(),
         client.get_webhook(APP, principal.0),
         client.put_webhook(APP, principal.0, &WebhookBody::default()),
@@ -203,6 +206,7 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.put_principal(APP, principal, &PrincipalRegistrationBody::default()),
         client.list_registered_environments().all(),
         client.get_registered_environment(environment),
+        client.list_registered_environment_history(environment).all(),
         client.put_environment(environment, &registration),
         client.patch_environment(environment, &EnvironmentPatchBody::default()),
         client.delete_environment(environment),
@@ -213,6 +217,7 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.put_agent("Name", &AgentRegistrationBody::default()),
         client.delete_agent("Name"),
         client.rotate_agent("Name", &RotationBody::default()),
+        client.stream_all_events(EventsFrom::Kept, false).next(),
         client.list_operations().all(),
         client.list_audit().all(),
         client.list_all_webhooks().all(),

@@ -11,6 +11,7 @@ use clap::Subcommand;
 use client::{Narrowing, Query, literal};
 use domain::ids::TenantId;
 use reqwest::StatusCode;
+use serde_json::Value;
 
 /// `fame environments …`
 #[derive(Subcommand, Debug)]
@@ -35,7 +36,35 @@ pub(crate) enum EnvironmentsCommand {
         #[arg(long, value_name = "FAMILY")]
         family: Option<String>,
     },
+    /// List what was done with an app in one environment, of the first country named that has it
+    History {
+        #[command(flatten)]
+        scope: AppInCountries,
+        /// The environment's name
+        name: String,
+        /// The customer's Microsoft Entra tenant, if several have an environment of that name
+        #[arg(long, value_name = "ID")]
+        aad_tenant_id: Option<TenantId>,
+        /// The application family, if several have an environment of that name
+        #[arg(long, value_name = "FAMILY")]
+        family: Option<String>,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
 }
+
+/// The columns of an environment's history.
+pub(super) const HISTORY: &[Column] = &[
+    ("CREATED", "createdOn"),
+    ("KIND", "kind"),
+    ("FROM", "sourceAppVersion"),
+    ("TO", "targetAppVersion"),
+    ("STATUS", "status"),
+    ("ENDED", "endedOn"),
+    ("BY", "requestedByType"),
+    ("WHO", "requestedBy"),
+    ("ID", "id"),
+];
 
 const COLUMNS: &[Column] = &[
     ("TENANT", "aadTenantId"),
@@ -82,6 +111,27 @@ impl EnvironmentsCommand {
                 };
                 let environment = session.find(&session.scopes(&scope).await?, get).await?;
                 session.printer.record(&environment)?;
+            }
+            Self::History {
+                scope,
+                name,
+                aad_tenant_id,
+                family,
+                query,
+            } => {
+                let narrowing = Narrowing {
+                    aad_tenant_id,
+                    application_family: family,
+                };
+                let history = async |scope: &AppInCountry| {
+                    let list =
+                        client.list_environment_history(scope.app, &scope.country.0, &name, &narrowing);
+                    let rows = list.query(query.clone().into()).json().all().await?;
+                    Ok(Value::Array(rows))
+                };
+                let rows = session.find(&session.scopes(&scope).await?, history).await?;
+                let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
+                session.printer.rows(rows, HISTORY)?;
             }
         }
         Ok(Exit::Done)

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod countries;
 pub(crate) mod environments;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod fleet;
 pub(crate) mod hotfixes;

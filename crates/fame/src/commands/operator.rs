@@ -8,6 +8,7 @@ pub(crate) use agents::AgentsCommand;
 
 use crate::{
     args::{AppAt, Country, IfMatch, QueryArgs},
+    commands::environments::HISTORY,
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -142,6 +143,13 @@ pub(crate) enum EnvironmentsCommand {
     Get(EnvironmentArgs),
     /// Register an environment, or change what is known of it: what is not named stays as it is, unless with --replace
     Put(Box<PutEnvironment>),
+    /// List what was done in an environment, and who asked for it
+    History {
+        #[command(flatten)]
+        environment: EnvironmentArgs,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
     /// Take an environment out
     Delete(EnvironmentArgs),
     /// Let an environment work again after an operation whose outcome is unknown, or as a sandbox
@@ -455,6 +463,10 @@ impl EnvironmentsCommand {
                 session
                     .print_one(client.get_registered_environment(args.path()))
                     .await
+            }
+            Self::History { environment, query } => {
+                let list = client.list_registered_environment_history(environment.path());
+                session.print_list(list, query, HISTORY).await
             }
             Self::Put(put) => {
                 let saved = put.request(client).await?.json().await?;

@@ -133,7 +133,7 @@ pub(crate) struct WhatArgs {
     disabled: bool,
 }
 
-/// Whose webhooks, as it was typed.
+/// Whose webhooks or events, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WhoseArg {
     App(AppArg),
@@ -141,7 +141,7 @@ pub(crate) enum WhoseArg {
 }
 
 impl WhoseArg {
-    async fn found(&self, session: &Session) -> Result<Whose, Failure> {
+    pub(super) async fn found(&self, session: &Session) -> Result<Whose, Failure> {
         match self {
             Self::App(app) => Ok(Whose::App(session.app(app).await?)),
             Self::Operator => Ok(Whose::Operator),
@@ -149,9 +149,9 @@ impl WhoseArg {
     }
 }
 
-/// Whose webhooks: an app's, or all.
+/// Whose webhooks or events: an app's, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     App(AppId),
     Operator,
 }

@@ -24,6 +24,7 @@ mod dev;
 #[cfg(target_os = "linux")]
 mod documents;
 mod downloads;
+mod events;
 mod faults;
 mod gateways;
 mod hotfixes;

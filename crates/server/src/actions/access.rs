@@ -33,6 +33,11 @@ use store::{
 pub(crate) struct Allowed(AppAccess);
 
 impl Allowed {
+    /// Whether a role lets its holder do something else besides; the run of a pipeline has none.
+    pub(crate) fn permits(&self, permission: Permission) -> bool {
+        self.0.grant.is_none() && permits(self.0.roles, permission)
+    }
+
     /// The same, if the app was added to the country too.
     pub(crate) fn in_country(self, app: AppId, country: CountryCode) -> Result<Self> {
         if self.0.has_country {

@@ -1,4 +1,4 @@
-//! What happened to operations, to agents and to environments: added to the outbox by the change itself, in its own transaction.
+//! What happened to operations, to agents, to environments, and to versions and principals of apps: added to the outbox by the change itself, in its own transaction.
 //!
 //! So its event is delivered after the commit, even if this process dies right after it or never hears of it. What does
 //! not happen is not committed either: that a hotfix was refused is told at once, by whoever refused it. Were it written
@@ -297,6 +297,29 @@ pub(super) async fn emit_agent(
         environment_id: None,
         operation_id: None,
         payload: payload.map_err(Error::fault)?,
+        recorded_on: now,
+    };
+    Ok(insert_events(tx, &[event]).await?)
+}
+
+/// Says what has befallen something of an app that is neither an operation nor an environment; `facts` are told of it.
+pub(super) async fn emit_of_app(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    app: AppId,
+    by: Actor<'_>,
+    now: Instant,
+    mut facts: Map<String, Value>,
+) -> Result<()> {
+    let (actor, id) = by.named();
+    facts.insert("by".to_owned(), vec![actor.to_owned(), id].into());
+    let event = Event {
+        id: Uuid::now_v7(),
+        kind: kind.to_owned(),
+        app_id: Some(app),
+        environment_id: None,
+        operation_id: None,
+        payload: Value::Object(facts).to_string(),
         recorded_on: now,
     };
     Ok(insert_events(tx, &[event]).await?)

@@ -44,6 +44,11 @@ pub(crate) enum ListScope<'a> {
         principal: Option<(&'a Principal, AppId)>,
         webhook: Uuid,
     },
+    /// What was done in an environment, for the operator, or with an app there, for somebody who has a role on it.
+    OfEnvironment {
+        principal: Option<(&'a Principal, AppId)>,
+        environment: Uuid,
+    },
 }
 
 impl ListScope<'_> {
@@ -81,6 +86,14 @@ impl ListScope<'_> {
                 principal: None,
                 webhook,
             } => Scope::of_webhook(webhook),
+            Self::OfEnvironment {
+                principal: Some((principal, app)),
+                environment,
+            } => Scope::of_installation(principal.reference, app, environment),
+            Self::OfEnvironment {
+                principal: None,
+                environment,
+            } => Scope::of_environment(environment),
         }
     }
 
@@ -96,14 +109,17 @@ impl ListScope<'_> {
             Self::TokensOf { principal, app } => {
                 access::admit(service, principal, app, None, READ_TOKENS).await
             }
-            Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
+            Self::Everything | Self::AppsOf(_) => Ok(()),
+            // Whose it is has been asked before.
+            Self::OfWebhook { .. } | Self::OfEnvironment { .. } => Ok(()),
         }
     }
 
     async fn explain_nothing(self, service: &Service) -> Result<()> {
         match self {
-            // Whose webhook it is has been asked before.
-            Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
+            Self::Everything | Self::AppsOf(_) => Ok(()),
+            // Whose it is has been asked before.
+            Self::OfWebhook { .. } | Self::OfEnvironment { .. } => Ok(()),
             Self::OfApp {
                 principal,
                 app,

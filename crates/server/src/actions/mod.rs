@@ -14,6 +14,7 @@ pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod execution;
 pub(crate) mod facts;
+pub(crate) mod feed;
 pub(crate) mod forecasts;
 pub(crate) mod freezes;
 pub(crate) mod hotfixes;
@@ -55,6 +56,7 @@ use domain::{
     problem::Code,
 };
 use execution::WaitingClaims;
+use feed::Feed;
 use forecasts::Forecasts;
 use futures::FutureExt as _;
 use std::{net::IpAddr, sync::Arc};
@@ -78,6 +80,8 @@ pub(crate) struct Service {
     pub(crate) waiting: WaitingClaims,
     /// Tells those who deliver events, here alone, that there may be some.
     pub(crate) emitted: Wakeup,
+    /// Everybody who listens to the feed of events.
+    pub(crate) feed: Feed,
     /// Tells those who send to webhooks, here alone, that there is something to send.
     pub(crate) deliveries: Wakeup,
     /// Sends where somebody else chose the address.

@@ -4,6 +4,7 @@
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
+    events,
     preconditions::Preconditions,
     quotas, repeat,
 };
@@ -17,8 +18,9 @@ use domain::{
     instant::Instant,
     principal::{Role, Roles, TokenTenant},
     problem::{Code, RuleError},
+    webhook::{PRINCIPAL_ADDED, PRINCIPAL_CHANGED, PRINCIPAL_REMOVED},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::{
     Tx, agents, apps,
     principals::{self, AppPrincipal},
@@ -82,10 +84,12 @@ pub(crate) async fn patch_principal(
         quotas: service.settings.quotas,
         now,
     };
-    service
+    let patched = service
         .db
         .write(input, |tx, input| Box::pin(patch_principal_in(tx, input)))
-        .await
+        .await?;
+    service.emitted.notify_here();
+    Ok(patched)
 }
 
 async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<AppPrincipal> {
@@ -146,8 +150,40 @@ pub(super) async fn write_principal(
         before: existing.map(state),
         after: Some(state(&app_principal)),
     };
-    audit::record(tx, Actor::Principal(principal), now, change).await?;
+    let by = Actor::Principal(principal);
+    audit::record(tx, by, now, change).await?;
+    let kind = match existing {
+        Some(_) => PRINCIPAL_CHANGED,
+        None => PRINCIPAL_ADDED,
+    };
+    emit(tx, kind, by, now, (existing, Some(&app_principal))).await?;
     Ok(app_principal)
+}
+
+/// Tells of a principal: which roles it had, and which it has from now on.
+async fn emit(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    by: Actor<'_>,
+    now: Instant,
+    (before, after): (Option<&AppPrincipal>, Option<&AppPrincipal>),
+) -> Result<()> {
+    let Some(AppPrincipal {
+        app_id, id, kind: of, ..
+    }) = after.or(before)
+    else {
+        return Ok(());
+    };
+    let mut facts = Map::new();
+    facts.insert("id".to_owned(), id.to_string().into());
+    facts.insert("principalType".to_owned(), of.as_str().into());
+    for (name, principal) in [("rolesBefore", before), ("roles", after)] {
+        if let Some(principal) = principal {
+            let roles: Vec<_> = principal.roles.iter().map(Role::as_str).collect();
+            facts.insert(name.to_owned(), roles.join(" ").into());
+        }
+    }
+    events::emit_of_app(tx, kind, *app_id, by, now, facts).await
 }
 
 /// One credential opens one API: whoever is an agent is no principal of an app.
@@ -186,7 +222,9 @@ pub(crate) async fn delete_principal(
     service
         .db
         .write(input, |tx, input| Box::pin(delete_principal_in(tx, input)))
-        .await
+        .await?;
+    service.emitted.notify_here();
+    Ok(())
 }
 
 async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<()> {
@@ -205,7 +243,9 @@ async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<
         before: Some(state(&existing)),
         after: None,
     };
-    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
+    let by = Actor::Principal(&input.principal);
+    audit::record(&mut tx, by, input.now, change).await?;
+    emit(&mut tx, PRINCIPAL_REMOVED, by, input.now, (Some(&existing), None)).await
 }
 
 /// Locks the app first and reads the caller's role after: a role that another transaction is just taking away counts

@@ -142,6 +142,7 @@ impl Fixture {
             wakeup: Wakeup::default(),
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
+            feed: Default::default(),
             deliveries: Wakeup::default(),
             connector: Connector::new(DestinationSettings::default()).unwrap(),
             secrets: Arc::new(KeyRing::default()),

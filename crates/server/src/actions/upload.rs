@@ -14,7 +14,7 @@ use super::{
     quotas,
     repeat::{self, Repeatable},
     upload_places::UploadPlace,
-    versions::{DIFFERENT_CONTENT, already_uploaded, state},
+    versions::{DIFFERENT_CONTENT, already_uploaded, emit_version, state},
 };
 use crate::{
     blobs::ObjectName,
@@ -32,6 +32,7 @@ use domain::{
     problem::{Code, RuleError},
     signer::{NOT_SIGNED, Signer, SignerKey},
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
+    webhook::VERSION_UPLOADED,
 };
 use navx::{Kind, Manifest, Package};
 use sha2::{Digest, Sha256};
@@ -581,10 +582,12 @@ pub(super) async fn finish(
             .await?;
         return Err(error);
     }
-    service
+    let finished = service
         .db
         .write(input, |tx, input| Box::pin(finish_in(tx, input)))
-        .await?
+        .await?;
+    service.emitted.notify_here();
+    finished
 }
 
 /// The inner result is a refusal that is committed with what it leaves to the sweeper.
@@ -644,7 +647,9 @@ async fn publish(tx: &mut Tx<'_>, input: &Finish, row: Version) -> Result<Versio
         before: None,
         after: Some(after),
     };
-    audit::record(tx, Actor::Principal(&input.principal), input.now, change).await?;
+    let by = Actor::Principal(&input.principal);
+    audit::record(tx, by, input.now, change).await?;
+    emit_version(tx, VERSION_UPLOADED, by, input.now, (None, &version)).await?;
     Ok(version)
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
+    events,
     preconditions::Preconditions,
     repeat,
 };
@@ -14,24 +15,28 @@ use crate::{
 use data_encoding::HEXLOWER;
 use domain::{
     access::{Permission, Resource},
-    catalogue::mark_incompatible,
+    catalogue::{Incompatibility, mark_incompatible},
     country::CountryCode,
     ids::{AppId, Etag},
     instant::Instant,
     problem::{Code, RuleError},
     publisher::Grant,
-    version::{AppVersion, VersionStatus},
+    version::{AppVersion, Availability, Dependency, VersionStatus},
+    webhook::{VERSION_CHANGED, VERSION_OFFERED},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::ops::Range;
 use store::{
     Tx,
     versions::{self, Version, VersionKey},
+    what_if,
 };
-use wire::versions::VersionPatch;
+use wire::versions::{DependencyWhatIf, VersionPatch, VersionWhatIf};
 
 const READ: Permission = Permission::read(Resource::Versions);
 const WRITE: Permission = Permission::write(Resource::Versions);
+/// What a preview of a change tells of.
+pub(crate) const READ_ENVIRONMENTS: Permission = Permission::read(Resource::Environments);
 
 /// The reason of a refusal to take in other bytes for a version that is there.
 pub(super) const DIFFERENT_CONTENT: &str = "DifferentContent";
@@ -126,10 +131,12 @@ pub(crate) async fn patch_version(
         preconditions,
         now: service.clock.now(),
     };
-    service
+    let version = service
         .db
         .write(input, |tx, input| Box::pin(patch_version_in(tx, input)))
-        .await
+        .await?;
+    service.emitted.notify_here();
+    Ok(version)
 }
 
 async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Version> {
@@ -157,8 +164,122 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
         before: Some(state(&existing)),
         after: Some(state(&changed)),
     };
-    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    let by = Actor::Principal(&input.principal);
+    audit::record(&mut tx, by, input.now, change).await?;
+    let kind = match changed.availability == existing.availability {
+        true => VERSION_CHANGED,
+        false => VERSION_OFFERED,
+    };
+    emit_version(&mut tx, kind, by, input.now, (Some(&existing), &changed)).await?;
     Ok(changed)
+}
+
+/// Tells of a version, as it is from now on.
+pub(super) async fn emit_version(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    by: Actor<'_>,
+    now: Instant,
+    (before, version): (Option<&Version>, &Version),
+) -> Result<()> {
+    let mut facts = Map::new();
+    facts.insert("countryCode".to_owned(), version.country_code.as_str().into());
+    facts.insert("version".to_owned(), version.version.to_string().into());
+    facts.insert("availability".to_owned(), version.availability.as_str().into());
+    if let Some(before) = before.filter(|before| before.availability != version.availability) {
+        facts.insert(
+            "availabilityBefore".to_owned(),
+            before.availability.as_str().into(),
+        );
+    }
+    facts.insert("syncMode".to_owned(), version.sync_mode.as_str().into());
+    facts.insert("sha256".to_owned(), HEXLOWER.encode(&version.sha256).into());
+    events::emit_of_app(tx, kind, version.app_id, by, now, facts).await
+}
+
+/// Environments that a preview of a change names.
+const SAMPLE: i64 = 20;
+
+/// What a change of a version would hit. Nothing changes.
+pub(crate) async fn what_if_version(
+    service: &Service,
+    principal: &Principal,
+    key: VersionKey,
+    patch: VersionPatch,
+) -> Result<VersionWhatIf> {
+    let db = &service.db;
+    let VersionKey {
+        app_id, country_code, ..
+    } = key;
+    access::admit(service, principal, app_id, Some(country_code), READ_ENVIRONMENTS).await?;
+    let Some(existing) = versions::find_version(db, principal.reference, &key).await? else {
+        access::explain_nothing(service, principal, app_id, Some(country_code), READ_ENVIRONMENTS).await?;
+        return Err(version_missing(&key).into());
+    };
+    let changed = apply(&existing, &patch)?;
+    let (environments, production) = what_if::count_installations(db, &key).await?;
+    let mut dependencies = Vec::new();
+    for change in &patch.dependencies {
+        let beside = what_if::versions_beside(db, &key, change.app_id).await?;
+        dependencies.push(dependency_what_if(change, &beside));
+    }
+    let is_withdrawn = changed.availability == Availability::Deprecated;
+    let dependants = match is_withdrawn && existing.availability != Availability::Deprecated {
+        true => stranded(service, &key).await?,
+        false => 0,
+    };
+    let scheduled_hotfixes = match is_withdrawn {
+        true => what_if::count_scheduled(db, &key).await?,
+        false => 0,
+    };
+    let sample = what_if::some_installations(db, &key, SAMPLE).await?;
+    Ok(VersionWhatIf {
+        country_code: country_code.to_string(),
+        version: key.version.to_string(),
+        environments,
+        production,
+        scheduled_hotfixes,
+        dependants,
+        dependencies,
+        sample: sample.into_iter().map(wire_rows::environment_what_if).collect(),
+    })
+}
+
+fn dependency_what_if(change: &Incompatibility, beside: &[(Option<AppVersion>, u64)]) -> DependencyWhatIf {
+    let mut hit = DependencyWhatIf {
+        app_id: change.app_id.0,
+        incompatible_from_version: change.from.map(|from| from.to_string()),
+        ..DependencyWhatIf::default()
+    };
+    for (version, count) in beside {
+        match (version, change.from) {
+            (None, _) => hit.unknown += count,
+            (Some(_), None) => {}
+            (Some(version), Some(from)) if *version >= from => hit.broken += count,
+            (Some(_), Some(_)) => hit.held_back += count,
+        }
+    }
+    hit
+}
+
+/// How many versions of other apps need an app of which, without this version, none that is offered would do.
+async fn stranded(service: &Service, key: &VersionKey) -> Result<u64> {
+    let others = what_if::availabilities(&service.db, key).await?;
+    let others: Vec<_> = others
+        .into_iter()
+        .filter(|(version, availability)| *version != key.version && *availability == Availability::Available)
+        .map(|(version, _)| version)
+        .collect();
+    let dependants = what_if::dependants(&service.db, key).await?;
+    let is_stranded = |needed: &Dependency| {
+        needed.app_id == key.app_id
+            && needed.accepts(key.version)
+            && !others.iter().any(|other| needed.accepts(*other))
+    };
+    let stranded = dependants
+        .iter()
+        .filter(|dependant| dependant.dependencies.iter().any(is_stranded));
+    Ok(stranded.count() as u64)
 }
 
 /// Whether the run of a pipeline may say this of a version: to whom it is offered, and nothing else.

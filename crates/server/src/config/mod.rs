@@ -43,6 +43,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Section `retention`.
     pub retention: RetentionSettings,
+    /// Section `feed`.
+    pub feed: FeedSettings,
     /// Section `storage`.
     pub storage: StorageSettings,
     /// Section `packages`.
@@ -112,6 +114,23 @@ pub struct RetentionSettings {
     /// How many days operations are kept after they ended; `None`: for ever.
     #[serde(deserialize_with = "values::days_kept::<7, _>")]
     pub operations_days: Option<u16>,
+}
+
+/// Section `feed`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct FeedSettings {
+    /// How long events are kept for those who come back.
+    #[serde(rename = "keep_hours", deserialize_with = "values::hours::<1, 720, _>")]
+    pub keep: Duration,
+    /// How many of them are kept at most.
+    #[serde(deserialize_with = "number::<1_000, 100_000_000, _, _>")]
+    pub keep_most: i64,
+    /// Streams of events at the same time.
+    #[serde(deserialize_with = "number::<1, 1_000_000, _, _>")]
+    pub streams: usize,
+    /// Streams of one principal at the same time.
+    #[serde(deserialize_with = "number::<1, 1_000_000, _, _>")]
+    pub streams_per_principal: usize,
 }
 
 /// Section `packages`.

@@ -1,4 +1,4 @@
-//! What webhooks are told: of each event the ids, versions and states in it, and nothing that anybody wrote.
+//! What webhooks and the feed are told: of each event the ids, versions and states in it, and nothing that anybody wrote.
 //!
 //! One list says what goes out. A member that an event gets one day is told when it is added here, not before.
 
@@ -28,6 +28,13 @@ const TOLD: &[(&str, &str)] = &[
     ("kind", "drift"),
     ("versionBefore", "versionBefore"),
     ("version", "version"),
+    ("availability", "availability"),
+    ("availabilityBefore", "availabilityBefore"),
+    ("syncMode", "syncMode"),
+    ("sha256", "sha256"),
+    ("principalType", "principalType"),
+    ("roles", "roles"),
+    ("rolesBefore", "rolesBefore"),
     ("contradicts", "contradictedOperationId"),
     ("host", "host"),
     ("reason", "reason"),
@@ -43,7 +50,7 @@ pub(crate) fn tenant_of(payload: &Value) -> Option<&str> {
 
 /// An event as it is sent to a webhook; `source` is the address of the service.
 pub(crate) fn write(webhook: &Webhook, event: &Event, payload: &Value, source: &str) -> String {
-    let data = data(webhook, event, payload);
+    let data = data(webhook.app_id.is_some(), event, payload);
     let body = match webhook.format {
         WebhookFormat::CloudEvents => cloud_event(event, data, source),
         WebhookFormat::StandardWebhooks
@@ -67,7 +74,8 @@ pub(crate) fn content_type(format: WebhookFormat) -> &'static str {
     }
 }
 
-fn data(webhook: &Webhook, event: &Event, payload: &Value) -> Value {
+/// What is told of an event, to somebody who is told of one app, or of everything.
+pub(crate) fn data(is_of_app: bool, event: &Event, payload: &Value) -> Value {
     let mut data = Map::new();
     for (member, called) in TOLD {
         match payload.get(member) {
@@ -83,7 +91,7 @@ fn data(webhook: &Webhook, event: &Event, payload: &Value) -> Value {
     }
     if let Some([kind, id]) = payload.get("by").and_then(Value::as_array).map(Vec::as_slice) {
         // Who a customer's administrators are is no business of the apps' publishers.
-        let is_unnamed = webhook.app_id.is_some() && payload.get("byCustomer") == Some(&Value::Bool(true));
+        let is_unnamed = is_of_app && payload.get("byCustomer") == Some(&Value::Bool(true));
         let by = if is_unnamed {
             json!({ "type": kind })
         } else {

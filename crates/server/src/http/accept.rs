@@ -1,6 +1,9 @@
 //! What callers accept as an answer (RFC 9110, 12.5.1).
 
-use super::{address::is_package, request_info::names_format};
+use super::{
+    address::{is_event_stream, is_package},
+    request_info::names_format,
+};
 use axum::{extract::Request, http::header};
 use domain::problem::{Code, RuleError};
 
@@ -33,6 +36,9 @@ pub(super) fn check(request: &Request, routed: &str) -> Result<(), RuleError> {
 fn media_type_at(routed: &str) -> &'static str {
     if is_package(routed) {
         return "application/octet-stream";
+    }
+    if is_event_stream(routed) {
+        return "text/event-stream";
     }
     match routed.rsplit('/').next().unwrap_or_default() {
         "" => "text/html",

@@ -37,7 +37,7 @@ const COLLECTIONS: [&str; 10] = [
 ];
 
 /// Every other literal of the API.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 12] = [
     "$metadata",
     "$count",
     "getMyPermissions",
@@ -47,6 +47,9 @@ const WORDS: [&str; 9] = [
     "rotate",
     "test",
     "replay",
+    "events",
+    "history",
+    "whatIf",
 ];
 
 /// An address in the one form that is routed.
@@ -170,6 +173,15 @@ pub(super) fn is_package(routed: &str) -> bool {
             _,
             "getPackageContents"
         ] | ["agent", "v1", "operations", _, "package"]
+    )
+}
+
+/// Whether an address, in the form that is routed, is that of a stream of events.
+pub(super) fn is_event_stream(routed: &str) -> bool {
+    let segments: Vec<_> = routed.split('/').skip(1).collect();
+    matches!(
+        segments.as_slice(),
+        ["v1.0", "apps", _, "events"] | ["operator", "v1", "events"]
     )
 }
 

@@ -64,6 +64,7 @@ pub(crate) struct RequestContext {
     pub(crate) method: Method,
     pub(crate) preconditions: Preconditions,
     pub(crate) headers: HeaderMap,
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 /// What is known of a request before anybody has signed in: its context, and what it signs in with.
@@ -95,10 +96,9 @@ impl RequestContext {
             refuse_options(&info)?;
         }
         let permit = state.concurrency.enter((&principal).into()).await?;
-        let exchange = parts.extensions.get::<Arc<Exchange>>();
-        exchange
-            .ok_or_else(|| Error::fault("a request without context"))?
-            .admit(&principal.signature(), permit);
+        let exchange = parts.extensions.get::<Arc<Exchange>>().cloned();
+        let exchange = exchange.ok_or_else(|| Error::fault("a request without context"))?;
+        exchange.admit(&principal.signature(), permit);
         Ok(Self {
             state: Arc::clone(state),
             principal,
@@ -106,6 +106,7 @@ impl RequestContext {
             method: parts.method.clone(),
             preconditions: preconditions_of(parts),
             headers: parts.headers.clone(),
+            exchange,
         })
     }
 }

@@ -44,6 +44,7 @@ use utoipa::{
         (name = "versions", description = "Packages, up and down."),
         (name = "environments", description = "The customers' environments that have an app."),
         (name = "environmentHotfixes", description = "Versions pushed to environments, and the plan for them."),
+        (name = "events", description = "What happens to an app, as it happens."),
         (name = "webhooks", description = "Who is told what happens to an app, and what they were told."),
         (name = "trustedPublishers", description = "Pipelines that may act for an app, and how their runs sign in."),
         (name = "operator", description = "What those do who run the service."),

@@ -1,8 +1,8 @@
 //! The table of contents: every address of the service, and what answers there.
 
 use super::{
-    agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
-    oidc, openapi, principals, problem, publishers, versions, webhooks,
+    agent, apps, context, countries, environments, exchange, extract::AppState, feed, health, hotfixes,
+    metadata, oidc, openapi, principals, problem, publishers, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -41,13 +41,16 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
             versions::get_package_contents,
             versions::get_package_contents_by_get
         ))
+        .routes(routes!(versions::what_if_version))
         .routes(routes!(environments::list_environments))
         .routes(routes!(environments::count_environments))
         .routes(routes!(environments::get_environment))
+        .routes(routes!(environments::list_environment_history))
         .routes(routes!(hotfixes::list_hotfixes, hotfixes::schedule_hotfix))
         .routes(routes!(hotfixes::count_hotfixes))
         .routes(routes!(hotfixes::plan_hotfixes))
         .routes(routes!(hotfixes::get_hotfix, hotfixes::update_hotfix))
+        .routes(routes!(feed::stream_events))
         .routes(routes!(webhooks::list_webhooks))
         .routes(routes!(
             webhooks::get_webhook,
@@ -86,6 +89,9 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
             operator::environments::patch_environment,
             operator::environments::delete_environment
         ))
+        .routes(routes!(
+            operator::environments::list_registered_environment_history
+        ))
         .routes(routes!(operator::environments::release_environment))
         .routes(routes!(operator::agents::rebind_environment))
         .routes(routes!(operator::customers::list_customers))
@@ -107,6 +113,7 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
             operator::agents::delete_agent
         ))
         .routes(routes!(operator::agents::rotate_agent))
+        .routes(routes!(feed::stream_all_events))
         .routes(routes!(operator::records::list_operations))
         .routes(routes!(operator::records::list_audit))
         .routes(routes!(operator::webhooks::list_all_webhooks))

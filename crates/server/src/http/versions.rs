@@ -1,7 +1,7 @@
 //! `/apps/{appId}/countries/{countryCode}/versions`: packages, up and down.
 
 use super::{
-    answer::insert,
+    answer::{insert, json},
     download,
     encoding::{declared_bytes, decoded_upload},
     extract::{RequestContext, SmallBody},
@@ -14,12 +14,17 @@ use crate::{
     actions::{
         forecasts, listing,
         upload::{self, UploadTarget},
-        versions,
+        versions::{self, READ_ENVIRONMENTS},
     },
-    error::Result,
+    error::{Error, Result},
     wire_rows,
 };
-use axum::{body::Body, extract::Path, http::header, response::Response};
+use axum::{
+    body::Body,
+    extract::Path,
+    http::{StatusCode, header},
+    response::Response,
+};
 use domain::{
     access::{Permission, Resource},
     catalogue,
@@ -29,7 +34,7 @@ use domain::{
 };
 use wire::{
     ErrorBody, List,
-    versions::{UploadVersion, Version, VersionPatch, VersionPatchBody},
+    versions::{UploadVersion, Version, VersionPatch, VersionPatchBody, VersionWhatIf},
 };
 
 const RESOURCE: Resource = Resource::Versions;
@@ -144,6 +149,26 @@ pub(crate) async fn patch_version(
         insert(answer.headers_mut(), header::WARNING, &warning);
     }
     Ok(answer)
+}
+
+/// Tells what a change of a version would hit: environments, hotfixes that wait, and what needs it. Nothing changes.
+#[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/whatIf", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
+    request_body = VersionPatchBody,
+    responses((status = 200, body = VersionWhatIf), (status = "default", body = ErrorBody)))]
+pub(crate) async fn what_if_version(
+    Path(path): Path<(String, String, String)>,
+    context: RequestContext,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let (app, country, version) = addressed(&context, &path, READ_ENVIRONMENTS).await?;
+    let patch = VersionPatch::read(&body);
+    let patch = context.reveal_to_permitted(app, READ_ENVIRONMENTS, patch).await?;
+    context.expect_no_tag(app, READ_ENVIRONMENTS).await?;
+    let key = versions::key(app, country, version);
+    let hit = versions::what_if_version(context.service(), &context.principal, key, patch).await?;
+    let body = serde_json::to_vec(&hit).map_err(Error::fault)?;
+    Ok(json(context.info.format, StatusCode::OK, Body::from(body)))
 }
 
 /// The warning about a dependency that no version of fits. Names may have characters that no header has.

@@ -6,6 +6,7 @@
 pub(crate) mod claims;
 pub(crate) mod events;
 mod failure_reporter;
+pub(crate) mod feed;
 pub(crate) mod gauges;
 pub(crate) mod leases;
 pub(crate) mod missing;

@@ -29,6 +29,7 @@ use domain::{
 use std::sync::Arc;
 use wire::{
     ErrorBody, List,
+    history::EnvironmentHistory,
     operator::{
         EnvironmentPatch, EnvironmentPatchBody, EnvironmentRegistration, EnvironmentRegistrationBody,
         RegisteredEnvironment,
@@ -92,6 +93,29 @@ pub(crate) async fn get_registered_environment(
         .preconditions
         .check_read(&found.0.environment.etag.to_string())?;
     registered(&context, found)
+}
+
+/// Lists what was done in an environment, the newest first, with who asked for it.
+#[utoipa::path(get, path = "/environments/{aadTenantId}/{applicationFamily}/{name}/history", tag = "operator",
+    params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path), ListQuery),
+    responses((status = 200, body = List<EnvironmentHistory>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list_registered_environment_history(
+    Path(path): Path<(String, String, String)>,
+    OperatorContext(context): OperatorContext,
+) -> Result<Response> {
+    let key = EnvironmentPath::read(path)?.key();
+    let (entry, _) = environments::get_registered_environment(context.service(), &key).await?;
+    let scope = ListScope::OfEnvironment {
+        principal: None,
+        environment: entry.environment.id,
+    };
+    lists::list_scope(
+        &context,
+        scope,
+        (&listing::HISTORY, "environments/history"),
+        wire_rows::history,
+    )
+    .await
 }
 
 pub(super) fn registered(context: &RequestContext, (environment, apps): Registered) -> Result<Response> {

@@ -76,6 +76,7 @@ fn lists_are_asked_by_what_they_show() {
     agree::<webhooks::WebhookDelivery, _>(&DELIVERIES);
     agree::<wire::publishers::TrustedPublisher, _>(&TRUSTED_PUBLISHERS);
     agree::<wire::publishers::Token, _>(&TOKENS);
+    agree::<wire::history::EnvironmentHistory, _>(&HISTORY);
     agree::<operator::OperationRow, _>(&OPERATIONS);
     agree::<operator::AuditRow, _>(&AUDIT);
 }

@@ -332,6 +332,7 @@ fn of_an_app() -> Vec<Sample> {
         sample("delete_principal", owner)
             .succeeds_with(204)
             .with("id", principal),
+        sample("stream_events", reader).query("?from=kept&follow=false"),
         sample("list_webhooks", owner),
         sample("get_webhook", owner).with("id", webhook),
         sample("put_webhook", owner)
@@ -392,11 +393,13 @@ fn of_a_country() -> Vec<Sample> {
         sample("upload_version", contributor).body(|own| upload_body(&package(&own.version), "Preview")),
         sample("get_version", reader),
         sample("patch_version", contributor).body(|_| json!({ "syncMode": "Sync" })),
+        sample("what_if_version", reader).body(|_| json!({ "availability": "Deprecated" })),
         sample("get_package_contents", reader),
         sample("get_package_contents_by_get", reader),
         sample("list_environments", reader),
         sample("count_environments", reader),
         sample("get_environment", reader),
+        sample("list_environment_history", reader),
         sample("list_hotfixes", reader),
         sample("count_hotfixes", reader),
         sample("schedule_hotfix", contributor).body(|own| own.free.hotfix("16.0.1.2")),
@@ -425,6 +428,7 @@ fn of_operators() -> Vec<Sample> {
             .body(role),
         sample("list_registered_environments", Guard::Operator),
         sample("get_registered_environment", Guard::Operator),
+        sample("list_registered_environment_history", Guard::Operator),
         sample("put_environment", Guard::Operator).body(|own| own.free.report()),
         sample("patch_environment", Guard::Operator).body(|_| json!({ "locationName": "West Europe" })),
         sample("delete_environment", Guard::Operator)
@@ -457,6 +461,7 @@ fn of_operators() -> Vec<Sample> {
         sample("delete_agent", Guard::Operator)
             .succeeds_with(204)
             .with("name", |own| own.doomed_agent.clone()),
+        sample("stream_all_events", Guard::Operator).query("?from=kept&follow=false"),
         sample("list_operations", Guard::Operator),
         sample("list_audit", Guard::Operator),
         sample("list_all_webhooks", Guard::Operator),

@@ -14,6 +14,7 @@ use crate::{
 use domain::{
     environment::EnvironmentKind,
     operation::{FailureCause, OperationKind, OperationStatus},
+    principal::CallerKind,
 };
 use odata::Value;
 use std::sync::LazyLock;
@@ -157,6 +158,45 @@ pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
         properties,
     );
     hotfixes.only("t.kind = 'Hotfix'")
+});
+
+/// Of what was done in an environment.
+const HISTORY_ENTRY: &[&str] = &[
+    "id",
+    "kind",
+    "status",
+    "appId",
+    "countryCode",
+    "sourceAppVersion",
+    "targetAppVersion",
+    "createdOn",
+    "startedOn",
+    "endedOn",
+    "failureCause",
+    "agentName",
+    "requestedByType",
+];
+
+/// What was done in an environment, the newest first. Who asked for it is not to be guessed by those who are not told.
+pub static HISTORY: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
+    let mut all = properties();
+    all.push(property("endedOn", instant("t.ended_on").or_null(), |row| {
+        instant_or_null(row.ended_on)
+    }));
+    all.push(property(
+        "requestedByType",
+        word::<CallerKind>("t.created_by_kind"),
+        |row| Value::text(row.created_by_kind.as_str()),
+    ));
+    let mut properties = picked(all, HISTORY_ENTRY);
+    properties.push(property("requestedBy", hidden_text(), |_| Value::Null));
+    EntitySet::new(
+        "environmentHistory",
+        SOURCE,
+        &["id"],
+        Some("createdOn"),
+        properties,
+    )
 });
 
 /// All operations, the newest first.

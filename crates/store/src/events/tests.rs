@@ -15,6 +15,7 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(Db) -> F) {
     for url in [file, postgres_cluster::database_url()] {
         let db = open(&DatabaseSettings::at(&url)).await.unwrap();
         ends(&db, "webhooks").await;
+        ends(&db, "feed").await;
         test(db).await;
     }
 }
@@ -230,6 +231,63 @@ async fn an_event_of_a_change_that_fails_has_not_happened() {
             .await;
         failed.unwrap_err();
         assert!(!has_next(&db, "telemetry").await.unwrap());
+    })
+    .await;
+}
+
+/// The positions of what is kept, and of the events of an app behind one.
+async fn line(db: &Db, app: Option<AppId>, after: i64) -> (i64, i64, Vec<i64>) {
+    let Kept { after: from, end } = kept(db).await.unwrap();
+    let found = read_line(db, app, after, MANY).await.unwrap();
+    (from, end, found.iter().map(|(position, _)| *position).collect())
+}
+
+async fn forgets(db: &Db, before: Instant, most: i64, batch: i64) -> bool {
+    db.write((before, most, batch), |mut tx, (before, most, batch)| {
+        Box::pin(async move { forget(&mut tx, *before, *most, *batch).await })
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn what_everybody_was_told_is_kept_for_the_feed_until_it_is_old() {
+    on_both(|db| async move {
+        db.write((), |mut tx, ()| {
+            Box::pin(async move {
+                let sql = "INSERT INTO event_cursors (consumer, position) VALUES ('feed', 0)";
+                tx.query(sql).execute().await
+            })
+        })
+        .await
+        .unwrap();
+        happens(&db, &[1, 2, 3]).await;
+        assert_eq!(line(&db, None, 0).await, (0, 0, vec![]));
+        assert_eq!(oldest(&db).await.unwrap(), Some(NOW));
+        assert_eq!(numbers(&next(&db, deliverer(1, 0), MANY).await).1, 3);
+        assert_eq!(oldest(&db).await.unwrap(), Some(NOW));
+        assert!(!forgets(&db, LATER, MANY, MANY).await, "nobody has been told yet");
+        assert_eq!(next(&db, deliverer(1, 3), MANY).await, Next::Nothing);
+        assert_eq!(oldest(&db).await.unwrap(), None);
+
+        assert_eq!(line(&db, None, 1).await, (0, 3, vec![2, 3]));
+        assert_eq!(
+            line(&db, Some(AppId(Uuid::from_u128(7))), 1).await,
+            (0, 3, vec![2, 3])
+        );
+        assert_eq!(
+            line(&db, Some(AppId(Uuid::from_u128(8))), 0).await,
+            (0, 3, vec![])
+        );
+        assert!(!forgets(&db, NOW, MANY, MANY).await);
+        assert!(forgets(&db, NOW, 2, MANY).await);
+        assert_eq!(line(&db, None, 0).await, (1, 3, vec![2, 3]));
+        assert!(forgets(&db, LATER, MANY, 1).await);
+        assert_eq!(line(&db, None, 0).await, (2, 3, vec![3]));
+        assert!(forgets(&db, LATER, MANY, 1).await);
+        assert!(!forgets(&db, LATER, MANY, 1).await);
+        assert_eq!(line(&db, None, 0).await, (3, 3, vec![]));
+        assert_eq!(count(&db).await, 0);
     })
     .await;
 }

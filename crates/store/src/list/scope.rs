@@ -69,6 +69,10 @@ const OF_WEBHOOK_AS: &str = concat!(
     ")"
 );
 
+const OF_ENVIRONMENT: &str = "t.environment_id = $1";
+
+const OF_INSTALLATION: &str = concat!("t.app_id = $5 AND t.environment_id = $6", has_role!());
+
 const IN_COUNTRY: &str = concat!("t.app_id = $5 AND t.country_code = $6", has_role!());
 
 // The run of a pipeline has no role: which lists it may see at all is decided before (`actions::access`).
@@ -160,6 +164,28 @@ impl Scope {
             sql: OF_WEBHOOK,
             values: vec![webhook.into()],
             holder: None,
+        }
+    }
+
+    /// What was done in an environment, for the operator.
+    pub fn of_environment(environment: Uuid) -> Self {
+        Self {
+            sql: OF_ENVIRONMENT,
+            values: vec![environment.into()],
+            holder: None,
+        }
+    }
+
+    /// What was done with an app in an environment, if the caller has a role on the app.
+    pub fn of_installation(principal: PrincipalRef, app: AppId, environment: Uuid) -> Self {
+        if principal.is_run() {
+            return Self::nothing();
+        }
+        let mut scope = Self::in_app(principal, app);
+        scope.values.push(environment.into());
+        Self {
+            sql: OF_INSTALLATION,
+            ..scope
         }
     }
 

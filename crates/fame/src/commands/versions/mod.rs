@@ -66,9 +66,22 @@ pub(crate) struct UpdateArgs {
     /// How the database follows the app's schema on an update: Sync or ForceSync
     #[arg(long, value_name = "MODE", value_parser = sync_mode)]
     sync_mode: Option<SyncMode>,
+    /// Change nothing, and say what the change would hit
+    #[arg(long, conflicts_with = "if_match")]
+    dry_run: bool,
     #[command(flatten)]
     condition: IfMatch,
 }
+
+/// The columns of what a change would hit.
+const HIT: &[Column] = &[
+    ("VERSION", "version"),
+    ("COUNTRY", "countryCode"),
+    ("ENVIRONMENTS", "environments"),
+    ("PRODUCTION", "production"),
+    ("SCHEDULED", "scheduledHotfixes"),
+    ("DEPENDANTS", "dependants"),
+];
 
 fn sync_mode(text: &str) -> Result<SyncMode, String> {
     SyncMode::parse(text).map_err(|error| error.to_string())
@@ -106,6 +119,14 @@ impl VersionsCommand {
             }
             Self::Update(args) => {
                 let scopes = session.scopes(&args.scope).await?;
+                if args.dry_run {
+                    let hit = scopes.into_iter().map(|scope| {
+                        let hit =
+                            client.what_if_version(scope.app, &scope.country.0, args.version, &args.body());
+                        (scope.country, hit)
+                    });
+                    return session.print_each(hit.collect(), HIT, Shown::Whole).await;
+                }
                 let change = scopes.into_iter().map(|scope| {
                     let change =
                         client.patch_version(scope.app, &scope.country.0, args.version, &args.body());

@@ -482,6 +482,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         wakeup: Wakeup::default(),
         waiting: WaitingClaims::default(),
         emitted: Wakeup::default(),
+        feed: Default::default(),
         deliveries: Wakeup::default(),
         connector: Connector::new(DestinationSettings::default()).unwrap(),
         secrets: Arc::new(KeyRing::default()),

@@ -149,6 +149,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "eventId" => EVENT,
         "id" => OPERATION,
         "subject" => FROZEN,
+        "from" => "kept",
+        "follow" => "false",
         "fame-agent-session" => SESSION,
         _ => return None,
     })
@@ -161,6 +163,7 @@ fn body(operation: &str) -> Option<Value> {
         "patch_country" => json!({ "countryCode": "US" }),
         "patch_principal" | "put_principal" => principal(),
         "upload_version" => json!({ "initialAvailability": "Preview", "packageContents": PACKAGE }),
+        "what_if_version" => json!({ "availability": "Deprecated" }),
         "patch_version" => json!({ "availability": "Available" }),
         "schedule_hotfix" => json!({
             "environmentAadTenantId": CUSTOMER,

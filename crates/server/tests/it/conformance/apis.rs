@@ -560,6 +560,33 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
+            "What happens to an app is streamed to its principals, as far as their roles go, in order and without a gap: behind the last event that they have.",
+            X,
+            &[
+                "feed::what_happens_to_an_app_is_told_as_it_happens",
+                "feed::who_comes_back_after_a_crash_hears_what_they_missed_once",
+                "feed::more_than_is_read_at_once_comes_in_order",
+                "feed::what_happens_at_one_server_is_told_at_another",
+                "feed::who_loses_their_role_hears_nothing_more",
+                "feed::each_hears_what_their_role_lets_them_read",
+            ],
+        ),
+        Row(
+            "Events that are not kept any more are said to be gone; streams are bounded, and end with the service.",
+            X,
+            &[
+                "feed::what_is_not_kept_any_more_is_said_to_be_gone",
+                "feed::streams_have_a_limit",
+                "feed::a_planned_stop_ends_streams",
+                "feed::a_beginning_is_understood_or_refused",
+            ],
+        ),
+        Row(
+            "Webhooks and the feed are told ids, versions and states, and nothing that anybody wrote.",
+            X,
+            &["feed::ids_versions_and_states_are_told_and_nothing_that_anybody_wrote"],
+        ),
+        Row(
             "A webhook that takes nothing for as long as it is tried, or is gone, is disabled, and the app's others hear of it.",
             X,
             &[

@@ -30,6 +30,15 @@ pub(super) const VERSIONS: Section = Section {
     title: "Versions",
     rows: &[
         Row(
+            "What a change of a version would hit is told before it is made.",
+            X,
+            &[
+                "what_if::who_has_a_version_and_who_needs_it_is_told_and_nothing_changes",
+                "what_if::whoever_has_or_could_not_get_an_incompatible_version_is_counted",
+                "what_if::a_change_that_could_not_be_made_is_refused_as_if_it_were",
+            ],
+        ),
+        Row(
             "A package comes as base64 in JSON; padding may be missing and lines may be broken.",
             I,
             &[
@@ -285,6 +294,15 @@ pub(super) const VERSIONS: Section = Section {
 pub(super) const ENVIRONMENTS: Section = Section {
     title: "Environments",
     rows: &[
+        Row(
+            "What was done with the app in an environment is listed with who asked for it; who a customer's administrators are, operators are told alone.",
+            X,
+            &[
+                "history::what_was_done_is_listed_the_newest_first",
+                "history::who_a_customer_is_operators_are_told_alone",
+                "history::one_of_several_environments_is_meant",
+            ],
+        ),
         Row(
             "An environment is listed where the app is installed, in the country it belongs to.",
             D,

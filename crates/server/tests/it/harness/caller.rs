@@ -251,20 +251,22 @@ impl Request {
         self
     }
 
-    /// Sends it; an error is one of the connection.
-    pub(crate) async fn send(self) -> reqwest::Result<Answer> {
-        let described = format!("{} {}", self.method, self.url);
-        let mut request = self
-            .client
-            .request(self.method.clone(), &self.url)
-            .headers(self.headers);
+    /// Sends it; what is answered is still to be read.
+    pub(crate) async fn opens(self) -> reqwest::Result<reqwest::Response> {
+        let mut request = self.client.request(self.method, &self.url).headers(self.headers);
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        let response = request.send().await?;
+        request.send().await
+    }
+
+    /// Sends it; an error is one of the connection.
+    pub(crate) async fn send(self) -> reqwest::Result<Answer> {
+        let (method, described) = (self.method.clone(), format!("{} {}", self.method, self.url));
+        let response = self.opens().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await?;
-        Ok(Answer::new(&self.method, described, status, headers, body))
+        Ok(Answer::new(&method, described, status, headers, body))
     }
 }
 
