@@ -16,7 +16,7 @@ use crate::{
     principals::Principal,
     publishers::TrustedPublisher,
     value::EdmType,
-    versions::{Dependency, MissingDependency, Version},
+    versions::{Dependency, MissingDependency, UploadedVersion, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
 use std::fmt::Write as _;
@@ -115,6 +115,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
     let types = [
         entity_type::<App>(&[
             ("countries", Country::NAME),
+            ("versions", UploadedVersion::NAME),
             ("principals", Principal::NAME),
             ("webhooks", Webhook::NAME),
             ("trustedPublishers", TrustedPublisher::NAME),
@@ -126,6 +127,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ]),
         entity_type::<Principal>(&[]),
         entity_type::<Version>(&[]),
+        entity_type::<UploadedVersion>(&[]),
         entity_type::<Environment>(&[]),
         entity_type::<EnvironmentHotfix>(&[]),
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
@@ -144,6 +146,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("countries/versions", BE_ADDED),
         ("countries/environments", BE_READ),
         ("countries/environmentHotfixes", BE_ADDED),
+        ("versions", BE_READ),
         ("principals", BE_REMOVED),
         ("webhooks", BE_REMOVED),
         ("webhooks/deliveries", BE_READ),

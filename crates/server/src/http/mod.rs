@@ -14,6 +14,7 @@ mod encoding;
 pub(crate) mod environments;
 pub(crate) mod exchange;
 pub(crate) mod extract;
+mod groups;
 mod headers;
 mod health;
 pub(crate) mod hotfixes;

@@ -1,6 +1,9 @@
 //! What every layer of the vendor API may know of a request: who answers it, how, and what it is called in the log.
 
-use super::address::{NamedKey, Routed};
+use super::{
+    accept,
+    address::{NamedKey, Routed},
+};
 use crate::admin_center;
 use axum::{
     extract::Request,
@@ -19,6 +22,8 @@ pub(crate) struct Scheme(pub &'static str);
 pub(crate) struct RequestInfo {
     pub(crate) correlation_id: Uuid,
     pub(crate) format: ResponseFormat,
+    /// Whether a list is to come as CSV.
+    pub(crate) wants_csv: bool,
     /// The address as it was sent, without the query.
     pub(crate) path: String,
     pub(crate) query: String,
@@ -45,6 +50,7 @@ impl RequestInfo {
                 true => ResponseFormat::Bare,
                 false => format_of(headers, &query),
             },
+            wants_csv: accept::wants_csv(request, &routed.path),
             routed: routed.path,
             named_key: routed.named_key,
             path,

@@ -102,6 +102,11 @@ pub(crate) async fn answered<T: FromRow>(
     entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<Vec<T>, QueryError> {
+    // Rows are compared as a whole.
+    let request = ListRequest {
+        without_bulk: false,
+        ..request
+    };
     let rows = match list(db, entity_set, Scope::everything(), request, NOW).await {
         Ok(mut page) => collected(&mut page).await,
         Err(error) => Err(error),

@@ -30,6 +30,7 @@ async fn pages<T: FromRow>(
         let request = read_page(entity_set, "/list", &query, Some(size)).unwrap();
         let request = ListRequest {
             in_portions,
+            without_bulk: false,
             ..request
         };
         let mut page = list(db, entity_set, Scope::everything(), request, NOW)
