@@ -22,6 +22,9 @@ use std::{mem, sync::Arc};
 /// The most groups that there may be, few in tests. A request for more means rows.
 pub(super) const MOST_GROUPS: usize = if cfg!(test) { 20 } else { 10_000 };
 
+/// The most groups that are looked at before those that have all in common become one.
+const MOST_PARTS: usize = 4 * MOST_GROUPS;
+
 /// Which groups come, and in which order.
 #[derive(Clone, Debug)]
 pub struct GroupRequest {
@@ -179,8 +182,11 @@ impl<'s> Grouping<'s> {
         statement: &Statement<T>,
         request: &GroupRequest,
     ) -> Result<Found, ListError> {
-        let (sql, values) = statement.grouped(&self.columns, &self.by, MOST_GROUPS + 1);
+        let (sql, values) = statement.grouped(&self.columns, &self.by, MOST_PARTS + 1);
         let rows = db.query(sql).bind_all(values).fetch_all::<Columns>().await?;
+        if rows.len() > MOST_PARTS {
+            return Err(too_many().into());
+        }
         let mut found = Found::new(request);
         for Columns(mut columns) in rows {
             let number = columns.pop();
@@ -240,7 +246,7 @@ impl Found {
     fn add(&mut self, shown: Vec<Value<'static>>, number: i64) -> Result<(), QueryError> {
         let key = self.by.values(&shown, &self.schema);
         self.rows.push(Group { key, shown, number });
-        match self.rows.len() > 4 * MOST_GROUPS {
+        match self.rows.len() > MOST_PARTS {
             true => self.settle(),
             false => Ok(()),
         }
@@ -258,10 +264,7 @@ impl Found {
             is_same
         });
         match self.rows.len() > MOST_GROUPS {
-            true => Err(refused(
-                "$apply",
-                format!("There are more than {MOST_GROUPS} groups. Group by less, or filter before it."),
-            )),
+            true => Err(too_many()),
             false => Ok(()),
         }
     }
@@ -297,6 +300,11 @@ impl Found {
             count,
         })
     }
+}
+
+fn too_many() -> QueryError {
+    let message = format!("There are more than {MOST_GROUPS} groups. Group by less, or filter before it.");
+    refused("$apply", message)
 }
 
 impl Group {

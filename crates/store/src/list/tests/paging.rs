@@ -73,6 +73,7 @@ fn check_pages<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>
                 assert_eq!(got, wanted, "{name}, by {size}: {query}");
                 let request = ListRequest {
                     in_portions,
+                    without_bulk: false,
                     ..request.clone()
                 };
                 assert_eq!(
