@@ -9,6 +9,7 @@ use crate::{
     format::ResponseFormat,
     value::Presence,
 };
+use domain::text::is_invisible;
 
 /// Writes a list: [`CsvWriter::open`], then [`CsvWriter::row`] for each row. There is no end to write: whether all of it has
 /// come, the connection tells.
@@ -92,11 +93,7 @@ fn quoted(mark: &str, text: &str, out: &mut Vec<u8>) {
 #[must_use]
 pub fn is_formula(text: &str) -> bool {
     let text = text.trim_start_matches('\'');
-    let is_unseen = |letter: char| {
-        letter.is_whitespace()
-            || letter.is_control()
-            || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
-    };
+    let is_unseen = |letter: char| letter.is_whitespace() || is_invisible(letter);
     text.starts_with(['\t', '\r', '\n'])
         || text
             .trim_start_matches(is_unseen)

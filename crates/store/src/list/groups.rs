@@ -10,7 +10,7 @@ use super::{
     statement::Statement,
     work::Watch,
 };
-use crate::{Db, FromRow, Row, StoreError, Value as Stored};
+use crate::{Db, FromRow, Row, StoreError, Value as Stored, db::RECEIVED};
 use domain::{instant::Instant as Moment, version::AppVersion};
 use futures::TryStreamExt;
 use odata::{
@@ -183,16 +183,20 @@ impl<'s> Grouping<'s> {
         request: &GroupRequest,
     ) -> Result<Found, ListError> {
         let (sql, values) = statement.grouped(&self.columns, &self.by, MOST_PARTS + 1);
-        let rows = db.query(sql).bind_all(values).fetch_all::<Columns>().await?;
-        if rows.len() > MOST_PARTS {
-            return Err(too_many().into());
-        }
-        let mut found = Found::new(request);
-        for Columns(mut columns) in rows {
-            let number = columns.pop();
-            let values = self.mappings.iter().zip(columns);
-            let values = values.map(|(mapping, column)| shown(column, &mapping.column_type));
-            found.add(values.collect::<Result<_, _>>()?, number_of(number)?)?;
+        let counted = db.query(sql).bind_all(values);
+        let mut rows = counted.stream::<Columns>(statement.work.holder, RECEIVED).await?;
+        let (mut found, mut parts) = (Found::new(request), 0);
+        while let Some(batch) = rows.try_next().await? {
+            parts += batch.len();
+            if parts > MOST_PARTS {
+                return Err(too_many().into());
+            }
+            for Columns(mut columns) in batch {
+                let number = columns.pop();
+                let values = self.mappings.iter().zip(columns);
+                let values = values.map(|(mapping, column)| shown(column, &mapping.column_type));
+                found.add(values.collect::<Result<_, _>>()?, number_of(number)?)?;
+            }
         }
         found.settle()?;
         Ok(found)

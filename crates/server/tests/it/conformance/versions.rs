@@ -30,6 +30,14 @@ pub(super) const VERSIONS: Section = Section {
     title: "Versions",
     rows: &[
         Row(
+            "`GET apps/{id}/versions` tells of all countries at once, with SHA-256, size, uploader and signer of each package. A publisher that is confined to countries is refused.",
+            X,
+            &[
+                "versions::all_countries_are_seen_at_once",
+                "domain::publisher::countries_confine",
+            ],
+        ),
+        Row(
             "A package comes as base64 in JSON; padding may be missing and lines may be broken.",
             I,
             &[
@@ -285,6 +293,14 @@ pub(super) const VERSIONS: Section = Section {
 pub(super) const ENVIRONMENTS: Section = Section {
     title: "Environments",
     rows: &[
+        Row(
+            "`behind`, shown where it is selected, is the number of newer versions of the installed one's line that are Available in its country.",
+            X,
+            &[
+                "store::list::tests::groups::behind_counts_newer_versions_of_the_line",
+                "groups::environments_are_counted_by_how_far_they_are_behind",
+            ],
+        ),
         Row(
             "An environment is listed where the app is installed, in the country it belongs to.",
             D,
