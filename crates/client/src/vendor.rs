@@ -27,7 +27,7 @@ use wire::{
     principals::{Principal, PrincipalPatch},
     publishers::{OidcAudience, PublisherExchange, PublisherToken, TrustedPublisher, TrustedPublisherBody},
     service::ServiceDocument,
-    versions::{Version, VersionPatchBody},
+    versions::{UploadedVersion, Version, VersionPatchBody},
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
 
@@ -267,6 +267,11 @@ impl Client {
     /// The versions that were uploaded for a country.
     pub fn list_versions(&self, app: AppId, country: &str) -> List<Version> {
         List::new(self, self.in_country(app, country, &["versions"]))
+    }
+
+    /// The versions of all countries, with what tells their packages from each other. Only a compatible service has this list.
+    pub fn list_uploaded_versions(&self, app: AppId) -> List<UploadedVersion> {
+        List::new(self, self.in_app(app, &["versions"]))
     }
 
     /// How many versions there are for which `filter` holds.

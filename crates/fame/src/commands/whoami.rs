@@ -53,6 +53,7 @@ impl WhoamiArgs {
             client,
             printer,
             source,
+            ..
         } = session;
         let mut record = json!({
             "service": source.service,
