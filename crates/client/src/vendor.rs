@@ -30,7 +30,7 @@ use wire::{
         OidcAudience, PublisherExchange, PublisherToken, Token, TrustedPublisher, TrustedPublisherBody,
     },
     service::ServiceDocument,
-    versions::{Version, VersionPatchBody, VersionWhatIf},
+    versions::{UploadedVersion, Version, VersionPatchBody, VersionWhatIf},
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
 
@@ -290,6 +290,11 @@ impl Client {
     /// The versions that were uploaded for a country.
     pub fn list_versions(&self, app: AppId, country: &str) -> List<Version> {
         List::new(self, self.in_country(app, country, &["versions"]))
+    }
+
+    /// The versions of all countries, with what tells their packages from each other. Only a compatible service has this list.
+    pub fn list_uploaded_versions(&self, app: AppId) -> List<UploadedVersion> {
+        List::new(self, self.in_app(app, &["versions"]))
     }
 
     /// How many versions there are for which `filter` holds.

@@ -520,6 +520,17 @@ impl Grant {
         }
     }
 
+    /// Decides about what belongs to all countries together.
+    ///
+    /// # Errors
+    /// `Forbidden` for whoever is confined to some.
+    pub fn check_all_countries(&self) -> Result<(), RuleError> {
+        match &self.countries {
+            Some(_) => Err(self.refuse("This tells of all countries; ask for each of the publisher's.")),
+            None => Ok(()),
+        }
+    }
+
     /// Decides about an upload that begins with this availability.
     ///
     /// # Errors
@@ -998,6 +1009,8 @@ mod tests {
         let write = Permission::write(Resource::Versions);
         assert!(confined.check(write, Some("US".parse().unwrap())).is_ok());
         assert!(confined.check(write, Some("DE".parse().unwrap())).is_err());
+        assert!(confined.check_all_countries().is_err());
+        assert!(grant(&[Right::Upload]).check_all_countries().is_ok());
         assert!(grant(Right::ALL).is_wider_than(&grant(&[Right::Upload])));
         assert!(grant(&[Right::Upload]).is_wider_than(&confined));
         assert!(!confined.is_wider_than(&grant(&[Right::Upload])));

@@ -43,6 +43,16 @@ impl AppVersion {
         }
         key
     }
+
+    /// The version that [`AppVersion::sort_key`] was made of.
+    #[must_use]
+    pub fn from_sort_key(key: [u8; 16]) -> Self {
+        let mut version = Self([0; 4]);
+        for (part, bytes) in version.0.iter_mut().zip(key.chunks_exact(4)) {
+            *part = bytes.iter().fold(0, |part, byte| part << 8 | u32::from(*byte));
+        }
+        version
+    }
 }
 
 impl fmt::Display for AppVersion {
@@ -219,6 +229,7 @@ mod tests {
         fn the_sort_key_sorts_as_the_version(a in any::<[u32; 4]>(), b in any::<[u32; 4]>()) {
             let (a, b) = (AppVersion(a), AppVersion(b));
             prop_assert_eq!(a.cmp(&b), a.sort_key().cmp(&b.sort_key()));
+            prop_assert_eq!(AppVersion::from_sort_key(a.sort_key()), a);
         }
 
         #[test]

@@ -292,14 +292,7 @@ fn shown(rows: &[Value], columns: &[Column<'_>]) -> Vec<Vec<String>> {
 
 /// A value between commas.
 fn field(value: &str) -> String {
-    let begins_formula = value
-        .trim_start()
-        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
-    let guard = if begins_formula || value.starts_with('\t') {
-        "'"
-    } else {
-        ""
-    };
+    let guard = if wire::csv::is_formula(value) { "'" } else { "" };
     let text = format!("{guard}{value}");
     match text.contains([',', '"', '\n', '\'']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),

@@ -39,6 +39,8 @@ pub(crate) struct Session {
     pub printer: Printer,
     /// What it is signed in with.
     pub source: Source,
+    /// Whether that is the original service, which has what is documented and nothing else.
+    pub is_original: bool,
 }
 
 /// How people are shown one row.
@@ -57,6 +59,7 @@ impl Session {
     /// Those of [`settings::resolve`], and [`client::Error::Tls`].
     pub(crate) async fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
         let (settings, source) = settings::resolve(args, printer).await?;
+        let is_original = settings::is_original(&settings.url);
         let client = Client::new(settings)?;
         OPENED
             .lock()
@@ -66,6 +69,7 @@ impl Session {
             client,
             printer,
             source,
+            is_original,
         })
     }
 

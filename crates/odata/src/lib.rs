@@ -28,6 +28,7 @@
 
 mod account;
 mod aliases;
+mod apply;
 mod bind;
 mod calculate;
 mod compare;
@@ -52,6 +53,7 @@ mod value;
 
 pub use account::Account;
 pub use aliases::Aliases;
+pub use apply::Apply;
 pub use bind::bind_filter;
 pub use error::{ErrorCode, EvalError, QueryError};
 pub use eval::Row;

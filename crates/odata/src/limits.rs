@@ -18,6 +18,8 @@ pub struct Limits {
     pub pattern_bytes: usize,
     /// Regular expressions of one filter: each may cost milliseconds to compile, and more on a long text.
     pub patterns: usize,
+    /// Properties that rows are grouped by.
+    pub grouping: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +33,7 @@ impl Default for Limits {
             list_items: 1_000,
             pattern_bytes: 1024,
             patterns: 4,
+            grouping: 8,
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Options {
     pub order_by: Option<String>,
     /// `$select`, for [`crate::Select::parse`].
     pub select: Option<String>,
+    /// `$apply`, for [`crate::Apply::parse`].
+    pub apply: Option<String>,
     /// `$top`; numbers too large to be meant are held at `i64::MAX`.
     pub top: Option<u64>,
     /// `$skip`, held like `$top`. It applies to the first page only, a paging token includes it.
@@ -74,6 +76,7 @@ enum System {
     Filter,
     OrderBy,
     Select,
+    Apply,
     Top,
     Skip,
     Count,
@@ -94,7 +97,7 @@ const SYSTEM_OPTIONS: [(&str, System); 14] = [
     ("$skiptoken", System::SkipToken),
     ("$schemaversion", System::SchemaVersion),
     ("$search", System::Unsupported),
-    ("$apply", System::Unsupported),
+    ("$apply", System::Apply),
     ("$compute", System::Unsupported),
     ("$expand", System::Unsupported),
     ("$deltatoken", System::Unsupported),
@@ -185,6 +188,7 @@ impl Options {
             System::Filter => self.filter = Some(value),
             System::OrderBy => self.order_by = Some(value),
             System::Select => self.select = Some(value),
+            System::Apply => self.apply = Some(value),
             System::SkipToken => self.skip_token = Some(value),
             System::Top => self.top = Some(parse_amount(name, &value)?),
             System::Skip => self.skip = Some(parse_amount(name, &value)?),

@@ -32,7 +32,7 @@ use store::{
     hotfixes::Operation,
     principals::AppPrincipal,
     publishers::{PublisherToken, TrustedPublisher},
-    versions::{Version, VersionEntry},
+    versions::{UploadedVersion, Version, VersionEntry},
     webhooks::{DeliveryEntry, Webhook},
 };
 use uuid::Uuid;
@@ -261,6 +261,32 @@ pub(crate) fn version(version: impl Into<VersionEntry>) -> Result<wire::versions
     })
 }
 
+/// A version beside those of the app's other countries.
+pub(crate) fn uploaded_version(version: UploadedVersion) -> Result<wire::versions::UploadedVersion> {
+    let (signer, signer_subject) = version
+        .signer
+        .map(|signer| (signer.key.to_string(), signer.subject))
+        .unzip();
+    Ok(wire::versions::UploadedVersion {
+        version: version.version,
+        country_code: version.country_code,
+        app_id: version.app_id,
+        availability: version.availability,
+        status: version.status,
+        sync_mode: version.sync_mode,
+        package_id: version.package_id,
+        publisher: version.publisher,
+        name: version.name,
+        uploaded_on: version.uploaded_on,
+        uploaded_by: version.uploaded_by,
+        size: version.size,
+        sha256: HEXLOWER.encode(&version.sha256),
+        signer,
+        signer_subject,
+        etag: version.etag,
+    })
+}
+
 /// A version, with what is told of it to whoever selects that.
 pub(crate) fn told_version((version, told): (Version, Told)) -> Result<wire::versions::Version> {
     let missing = |missing: Missing| wire::versions::MissingDependency {
@@ -277,7 +303,11 @@ pub(crate) fn told_version((version, told): (Version, Told)) -> Result<wire::ver
 }
 
 /// An environment as the publisher of an app sees it that is installed there.
-pub(crate) fn environment(row: environments::Installation) -> Result<wire::environments::Environment> {
+pub(crate) fn environment(row: environments::InstallationEntry) -> Result<wire::environments::Environment> {
+    let environments::InstallationEntry {
+        installation: row,
+        behind,
+    } = row;
     Ok(wire::environments::Environment {
         aad_tenant_id: row.tenant_id,
         version: row.version,
@@ -287,6 +317,7 @@ pub(crate) fn environment(row: environments::Installation) -> Result<wire::envir
         location_name: Some(row.location_name).filter(|name| !name.is_empty()),
         name: row.name,
         kind: row.kind,
+        behind,
     })
 }
 

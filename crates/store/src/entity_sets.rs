@@ -30,7 +30,7 @@ pub use freezes::FREEZES;
 pub use hotfixes::{HISTORY, HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use publishers::{TOKENS, TRUSTED_PUBLISHERS};
-pub use versions::VERSIONS;
+pub use versions::{UPLOADED_VERSIONS, VERSIONS};
 pub use webhooks::{DELIVERIES, WEBHOOKS};
 
 fn guid_value(id: impl Into<Uuid>) -> Value<'static> {

@@ -191,6 +191,46 @@ row! {
     }
 }
 
+/// An installation with what a vendor's list has besides for those who select it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstallationEntry {
+    /// The installation.
+    pub installation: Installation,
+    /// How many versions of its line are newer and offered to everybody; nothing where nobody looks at it.
+    pub behind: Option<u32>,
+}
+
+/// How many versions there are that the installation `t` is behind: newer ones of its line that are Available. A line is
+/// the first eight bytes of a version's key.
+pub(crate) const BEHIND: &str = "(SELECT COUNT(*) FROM versions v \
+     WHERE v.app_id = t.app_id AND v.country_code = t.country_code AND v.version_key > t.version_key \
+     AND substr(v.version_key, 1, 8) = substr(t.version_key, 1, 8) \
+     AND v.availability = 'Available' AND v.status = 'Uploaded')";
+/// What it depends on, of the installation.
+pub(crate) const BEHIND_DEPENDS_ON: &[&str] = &["t.app_id", "t.country_code", "t.version_key"];
+
+impl InstallationEntry {
+    /// What it is read from, over the alias `t` for installations.
+    pub fn columns() -> String {
+        format!("{}, {BEHIND}", Installation::COLUMNS)
+    }
+}
+
+impl FromRow for InstallationEntry {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            installation: Installation::from_row(row)?,
+            behind: row.get(Installation::WIDTH)?,
+        })
+    }
+}
+
+impl AsRef<Installation> for InstallationEntry {
+    fn as_ref(&self) -> &Installation {
+        &self.installation
+    }
+}
+
 /// An installation in a plan, and what a hotfix would come to there, once somebody has found that out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedInstallation {
@@ -234,12 +274,6 @@ impl FromRow for PlannedInstallation {
 impl AsRef<Installation> for PlannedInstallation {
     fn as_ref(&self) -> &Installation {
         &self.installation
-    }
-}
-
-impl AsRef<Self> for Installation {
-    fn as_ref(&self) -> &Self {
-        self
     }
 }
 
@@ -309,14 +343,14 @@ pub async fn find_installations(
     app: AppId,
     country: CountryCode,
     name: &str,
-) -> Result<Vec<Installation>, StoreError> {
+) -> Result<Vec<InstallationEntry>, StoreError> {
     let has_role = principal.has_role();
     db.query(format!(
         "SELECT {}
          FROM installations t
          WHERE t.app_id = $5 AND t.country_code = $6 AND t.name_key = $7 AND {has_role}
          ORDER BY t.tenant_id, t.family_key",
-        Installation::COLUMNS
+        InstallationEntry::columns()
     ))
     .bind_all(principal.values())
     .bind(app)

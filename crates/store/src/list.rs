@@ -6,6 +6,7 @@
 
 pub(crate) mod entity_set;
 mod error;
+mod groups;
 mod order;
 mod page;
 mod portions;
@@ -27,6 +28,7 @@ pub use entity_set::{
     word_in_memory,
 };
 pub use error::ListError;
+pub use groups::{GroupRequest, Groups, groups};
 pub use page::Page;
 pub use request::ListRequest;
 pub use scope::Scope;

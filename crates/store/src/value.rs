@@ -123,11 +123,19 @@ impl Row<'_> {
         }
     }
 
+    /// How many columns it has.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Sqlite(row) => row.as_ref().column_count(),
+            Self::Postgres(row) => row.len(),
+        }
+    }
+
     /// How many bytes its texts have, or all of it, whichever the database tells.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Sqlite(row) => {
-                let columns = 0..row.as_ref().column_count();
+                let columns = 0..self.width();
                 columns
                     .map(|index| match row.get_ref(index) {
                         Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
@@ -208,6 +216,36 @@ impl<T: FromColumn> FromColumn for Option<T> {
         match row.try_get::<_, Option<Present>>(index)? {
             None => Ok(None),
             Some(Present) => T::from_postgres(row, index).map(Some),
+        }
+    }
+}
+
+/// Whatever it holds, as the database has it: SQLite knows no truth values and no GUIDs.
+impl FromColumn for Value {
+    fn from_sqlite(value: ValueRef<'_>) -> Result<Self, StoreError> {
+        Ok(match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Int(number),
+            ValueRef::Text(_) => text_of(value)?.into(),
+            ValueRef::Blob(bytes) => bytes.into(),
+            ValueRef::Real(_) => return Err(unexpected("no fraction", value)),
+        })
+    }
+
+    fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, StoreError> {
+        fn read<T: FromColumn + Into<Value>>(
+            row: &tokio_postgres::Row,
+            index: usize,
+        ) -> Result<Value, StoreError> {
+            Ok(Option::<T>::from_postgres(row, index)?.into())
+        }
+        match row.columns().get(index).map(tokio_postgres::Column::type_) {
+            Some(&Type::BOOL) => read::<bool>(row, index),
+            Some(&Type::INT8) => read::<i64>(row, index),
+            Some(&Type::TEXT) => read::<String>(row, index),
+            Some(&Type::BYTEA) => read::<Vec<u8>>(row, index),
+            Some(&Type::UUID) => read::<Uuid>(row, index),
+            other => Err(StoreError::broken(format!("a column of the type {other:?}"))),
         }
     }
 }

@@ -137,6 +137,43 @@ row! {
 }
 
 row! {
+    /// What is shown of a version beside those of other countries.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct UploadedVersion from Version {
+        /// Whose version it is.
+        pub app_id: AppId,
+        /// The country that it is for.
+        pub country_code: CountryCode,
+        /// Its number.
+        pub version: AppVersion,
+        /// The package as it was uploaded.
+        pub package_id: PackageId,
+        /// The publisher that the package names.
+        pub publisher: String,
+        /// The name that the package gives the app.
+        pub name: String,
+        /// When it was uploaded.
+        pub uploaded_on: Instant,
+        /// Who uploaded it.
+        pub uploaded_by: String,
+        /// To whom it may go.
+        pub availability: Availability,
+        /// Where its upload stands.
+        pub status: VersionStatus,
+        /// How tables are changed to its schema.
+        pub sync_mode: SyncMode,
+        /// The hash of its bytes.
+        pub sha256: [u8; 32],
+        /// How many bytes it has.
+        pub size: u64,
+        /// Who signed it.
+        pub signer: Option<Signer> as (signer_key, signer_subject),
+        /// The tag of its state.
+        pub etag: Etag,
+    }
+}
+
+row! {
     /// A version, as far as it matters for what else has to change with it.
     #[derive(Clone, Debug, PartialEq)]
     pub struct OfferedVersion from Version {

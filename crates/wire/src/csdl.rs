@@ -17,7 +17,7 @@ use crate::{
     principals::Principal,
     publishers::{Token, TrustedPublisher},
     value::EdmType,
-    versions::{Dependency, MissingDependency, Version},
+    versions::{Dependency, MissingDependency, UploadedVersion, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
 use std::fmt::Write as _;
@@ -127,6 +127,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
     let types = [
         entity_type::<App>(&[
             ("countries", Country::NAME),
+            ("versions", UploadedVersion::NAME),
             ("principals", Principal::NAME),
             ("webhooks", Webhook::NAME),
             ("trustedPublishers", TrustedPublisher::NAME),
@@ -141,6 +142,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<Version>(&[]),
         entity_type::<Environment>(&[("history", EnvironmentHistory::NAME)]),
         entity_type::<EnvironmentHistory>(&[]),
+        entity_type::<UploadedVersion>(&[]),
         entity_type::<EnvironmentHotfix>(&[]),
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
         entity_type::<WebhookDelivery>(&[]),
@@ -160,6 +162,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("countries/environments", BE_READ),
         ("countries/environments/history", BE_READ),
         ("countries/environmentHotfixes", BE_ADDED),
+        ("versions", BE_READ),
         ("principals", BE_REMOVED),
         ("webhooks", BE_REMOVED),
         ("webhooks/deliveries", BE_READ),

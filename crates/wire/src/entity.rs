@@ -94,6 +94,11 @@ impl<E: Entity> Projection<E> {
         self.format
     }
 
+    /// Where the properties stand in [`Entity::PROPERTIES`].
+    pub(crate) fn indices(&self) -> &[usize] {
+        &self.indices
+    }
+
     /// Appends `entity` as a row of a list.
     pub fn write(&self, entity: &E, out: &mut Vec<u8>) {
         self.write_object(None, entity, out);

@@ -34,4 +34,8 @@ entity! {
         #[schema(value_type = crate::words::EnvironmentKind)]
         kind "type": EnvironmentKind,
     }
+    when selected {
+        /// How many newer versions of the same major and minor numbers are Available in its country.
+        behind "behind": Option<u32>,
+    }
 }

@@ -11,6 +11,7 @@ pub mod agent;
 pub mod apps;
 pub mod countries;
 pub mod csdl;
+pub mod csv;
 pub mod entity;
 pub mod environments;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod versions;
 pub mod webhooks;
 mod words;
 
+pub use csv::CsvWriter;
 pub use entity::{Entity, Projection};
 pub use error::ErrorBody;
 pub use format::ResponseFormat;

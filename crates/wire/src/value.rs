@@ -295,6 +295,19 @@ impl Value for u32 {
     }
 }
 
+impl Value for u64 {
+    const TYPE: EdmType = EdmType::primitive("Edm.Int64");
+
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
+        write_number(*self, out);
+        Presence::Value
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
 impl Value for bool {
     const TYPE: EdmType = EdmType::primitive("Edm.Boolean");
 

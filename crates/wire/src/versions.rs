@@ -146,6 +146,54 @@ entity! {
     }
 }
 
+entity! {
+    /// A package that was uploaded, beside those of the app's other countries.
+    UploadedVersion "uploadedVersion" keyed by ["version", "countryCode"] tagged by etag {
+        /// The version number, four parts.
+        #[schema(value_type = String, example = "16.0.1.2")]
+        version "version": AppVersion,
+        /// The country that it was uploaded for.
+        #[schema(value_type = String, example = "US")]
+        country_code "countryCode": CountryCode,
+        /// The app.
+        #[schema(value_type = uuid::Uuid)]
+        app_id "appId": AppId,
+        /// To whom it is offered: Preview, Available or Deprecated.
+        #[schema(value_type = crate::words::Availability)]
+        availability "availability": Availability,
+        /// Where its bytes are: Uploading, Uploaded or UploadFailed.
+        #[schema(value_type = crate::words::VersionStatus)]
+        status "status": VersionStatus,
+        /// How the database schema follows the app's on an update; `Sync` unless shown.
+        #[serde(default = "usual_sync_mode")]
+        #[schema(value_type = Option<crate::words::SyncMode>)]
+        sync_mode "syncMode": SyncMode,
+        /// The id in the package's header.
+        #[schema(value_type = uuid::Uuid)]
+        package_id "packageId": PackageId,
+        /// The publisher, as the package says.
+        publisher "publisher": String,
+        /// The app's name, as the package says.
+        name "name": String,
+        /// When it was uploaded.
+        #[schema(value_type = String, format = DateTime)]
+        uploaded_on "uploadedOn": Instant,
+        /// Who uploaded it.
+        uploaded_by "uploadedBy": String,
+        /// How many bytes the package has.
+        size "size": u64,
+        /// The SHA-256 of the package, 64 hexadecimal digits.
+        sha256 "sha256": String,
+        /// The SHA-256 of the public key by which it is signed; nothing where nobody has signed it.
+        signer "signer": Option<String>,
+        /// Whom the signer's certificate names.
+        signer_subject "signerSubject": Option<String>,
+        /// A value unique to the version's current state.
+        #[schema(value_type = uuid::Uuid)]
+        etag "_etag": Etag,
+    }
+}
+
 fn usual_sync_mode() -> SyncMode {
     SyncMode::Sync
 }

@@ -1,7 +1,7 @@
 //! `fame matrix`: which versions of an app each of its countries has, what is missing, and whether it is the same everywhere.
 //!
 //! The same version in two countries may be two packages. Whether it is shows in their digests, which not every service
-//! tells.
+//! tells. Ours tells all of it at once; of the original each country is asked.
 
 use crate::{
     args::{AppInAnyCountries, AppInCountry},
@@ -13,6 +13,7 @@ use crate::{
 use clap::Args;
 use domain::version::{AppVersion, VersionStatus};
 use futures::{StreamExt, TryStreamExt, stream};
+use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,8 @@ pub(crate) struct MatrixArgs {
 
 /// Requests at the same time.
 const AT_ONCE: usize = 8;
+/// What a service answers that has no list of all countries' versions, or none for this caller.
+const NOT_FOR_EVERYBODY: [StatusCode; 2] = [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN];
 /// What stands where a country does not have a version.
 const GAP: &str = "-";
 
@@ -99,8 +102,8 @@ impl MatrixArgs {
             .enumerate()
             .filter(|(_, line)| line.uploaded().count() > 1)
         {
-            let uploaded = line.uploaded().map(|(country, _)| country);
-            asked.extend(uploaded.filter_map(|country| {
+            let untold = line.uploaded().filter(|(_, cell)| cell.sha256.is_none());
+            asked.extend(untold.filter_map(|(country, _)| {
                 let scope = scopes.iter().find(|scope| scope.country.0 == *country)?;
                 Some((number, line.version, scope))
             }));
@@ -127,33 +130,70 @@ impl MatrixArgs {
 
 /// All versions that any of the countries has, the newest first.
 async fn lines(session: &Session, scopes: &[AppInCountry]) -> Result<Vec<Line>, Failure> {
+    let rows = match told_at_once(session, scopes).await? {
+        Some(rows) => rows,
+        None => told_by_country(session, scopes).await?,
+    };
+    let mut lines: BTreeMap<AppVersion, Line> = BTreeMap::new();
+    for (country, row) in rows {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
+        let Some(version) = text("version").and_then(|version| version.parse().ok()) else {
+            continue;
+        };
+        let cell = Cell {
+            availability: text("availability").unwrap_or_default(),
+            status: text("status").unwrap_or_default(),
+            sha256: text("sha256"),
+        };
+        let cells = BTreeMap::new();
+        let line = lines.entry(version).or_insert(Line { version, cells });
+        line.cells.insert(country, cell);
+    }
+    Ok(lines.into_values().rev().collect())
+}
+
+/// A version as it is told, and its country.
+type Told = (String, Value);
+
+/// The versions of all countries, where the service has such a list and lets its caller see it.
+async fn told_at_once(session: &Session, scopes: &[AppInCountry]) -> Result<Option<Vec<Told>>, Failure> {
+    let Some(AppInCountry { app, .. }) = scopes.first().filter(|_| !session.is_original) else {
+        return Ok(None);
+    };
+    let rows: Vec<Value> = match session.client.list_uploaded_versions(*app).json().all().await {
+        Ok(rows) => rows,
+        Err(error)
+            if NOT_FOR_EVERYBODY
+                .iter()
+                .any(|status| error.refusal(*status).is_some()) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let of_country = |row: Value| {
+        let country = row["countryCode"].as_str().unwrap_or_default();
+        let scope = scopes
+            .iter()
+            .find(|scope| scope.country.0.eq_ignore_ascii_case(country))?;
+        Some((scope.country.0.clone(), row))
+    };
+    Ok(Some(rows.into_iter().filter_map(of_country).collect()))
+}
+
+/// The same by the documented lists, country by country.
+async fn told_by_country(session: &Session, scopes: &[AppInCountry]) -> Result<Vec<Told>, Failure> {
     let lists = stream::iter(scopes).map(async |AppInCountry { app, country }| {
         let list = session.client.list_versions(*app, &country.0);
         let rows: Vec<Value> = list.json().all().await?;
-        Ok::<_, Failure>((country.0.clone(), rows))
+        Ok::<_, Failure>(
+            rows.into_iter()
+                .map(|row| (country.0.clone(), row))
+                .collect::<Vec<_>>(),
+        )
     });
     let lists: Vec<_> = lists.buffered(AT_ONCE).try_collect().await?;
-    let mut lines: BTreeMap<AppVersion, Line> = BTreeMap::new();
-    for (country, rows) in lists {
-        for row in rows {
-            let text = |name: &str| {
-                let text = row.get(name).and_then(Value::as_str);
-                text.unwrap_or_default().to_owned()
-            };
-            let Ok(version) = text("version").parse() else {
-                continue;
-            };
-            let cell = Cell {
-                availability: text("availability"),
-                status: text("status"),
-                sha256: None,
-            };
-            let cells = BTreeMap::new();
-            let line = lines.entry(version).or_insert(Line { version, cells });
-            line.cells.insert(country.clone(), cell);
-        }
-    }
-    Ok(lines.into_values().rev().collect())
+    Ok(lists.into_iter().flatten().collect())
 }
 
 impl Cell {

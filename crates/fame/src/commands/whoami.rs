@@ -53,6 +53,7 @@ impl WhoamiArgs {
             client,
             printer,
             source,
+            ..
         } = session;
         let chosen = json!({
             "service": source.service,

@@ -10,10 +10,9 @@ fn version(number: &str, availability: &str, status: &str) -> Value {
 /// A service with an app in three countries. Whether it tells digests is the question.
 async fn countries(tells_digests: bool) -> Service {
     Service::start(move |asked, _| {
-        let path = asked
-            .path
-            .strip_prefix(&format!("/v1.4/apps/{APP}/countries"))
-            .unwrap();
+        let Some(path) = asked.path.strip_prefix(&format!("/v1.4/apps/{APP}/countries")) else {
+            return Answer::refusal(404, "NotFound", "There is no such address.");
+        };
         let rows = match path {
             "" => json!([{"countryCode": "US"}, {"countryCode": "DE"}, {"countryCode": "DK"}]),
             "/US/versions" => json!([
@@ -81,6 +80,43 @@ async fn the_matrix_shows_gaps_and_different_content() {
         "{}",
         newest.err
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_is_told_at_once_where_a_service_can() {
+    let told = |country: &str, number: &str, sha256: &str| {
+        let mut row = version(number, "Available", "Uploaded");
+        row["countryCode"] = json!(country);
+        row["sha256"] = json!(sha256);
+        row
+    };
+    let rows = json!([
+        told("DK", "16.0.2.0", "aa"),
+        told("US", "16.0.2.0", "bb"),
+        told("US", "16.0.1.0", "bb"),
+        told("SE", "16.0.3.0", "cc"),
+    ]);
+    let service = Service::start(move |asked, _| {
+        assert_eq!(
+            asked.path,
+            format!("/v1.4/apps/{APP}/versions"),
+            "nothing else is asked"
+        );
+        Answer::json(200, json!({ "value": rows }))
+    })
+    .await;
+    let lines = service
+        .fame(&["matrix", APP, "--json", "-c", "DK,US"])
+        .await
+        .json();
+    assert_eq!(
+        lines.as_array().unwrap().len(),
+        2,
+        "Sweden was not asked for: {lines}"
+    );
+    assert_eq!(lines[0]["differs"], true);
+    assert_eq!(lines[0]["countries"]["DK"]["sha256"], "aa");
+    assert_eq!(lines[1]["missing"], json!(["DK"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod apply;
 #[cfg(unix)]
 mod cost;
 mod evaluation;

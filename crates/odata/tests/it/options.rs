@@ -96,7 +96,6 @@ fn broken_query_strings_are_refused_by_name() {
         ("$count", ErrorCode::InvalidQueryOption, "$count"),
         ("$search=a", ErrorCode::NotImplemented, "$search"),
         ("expand=a", ErrorCode::NotImplemented, "$expand"),
-        ("$apply=a", ErrorCode::NotImplemented, "$apply"),
         ("$compute=a", ErrorCode::NotImplemented, "$compute"),
         ("$deltatoken=a", ErrorCode::NotImplemented, "$deltatoken"),
         ("$schemaversion=1", ErrorCode::NotImplemented, "$schemaversion"),

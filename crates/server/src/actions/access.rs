@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
 };
 use domain::{
-    access::{Permission, least_role, permits},
+    access::{Permission, Resource, least_role, permits},
     country::CountryCode,
     customer::{Administration, Asking, Standing as CustomerStanding},
     ids::{AppId, TenantId},
@@ -267,9 +267,11 @@ pub(crate) async fn admit(
     if !principal.reference.is_run() {
         return Ok(());
     }
-    preview(service, principal, app, country, permission)
-        .await
-        .map(drop)
+    let allowed = preview(service, principal, app, country, permission).await?;
+    match (country, permission.resource) {
+        (None, Resource::Versions) => allowed.within(Grant::check_all_countries),
+        _ => Ok(()),
+    }
 }
 
 /// The answer to a malformed request: what is wrong with it, but only to somebody who may know that the app exists

@@ -27,7 +27,9 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
 use store::{
     Tx, agents,
-    environments::{self, Environment, EnvironmentEntry, Installation, InstalledApp, installation_rows},
+    environments::{
+        self, Environment, EnvironmentEntry, Installation, InstallationEntry, InstalledApp, installation_rows,
+    },
     execution::end_operations,
     hotfixes,
 };
@@ -57,14 +59,14 @@ pub(crate) async fn get_environment(
     app: AppId,
     country: CountryCode,
     address: &EnvironmentAddress,
-) -> Result<Installation> {
+) -> Result<InstallationEntry> {
     access::admit(service, principal, app, Some(country), READ).await?;
     let found =
         environments::find_installations(&service.db, principal.reference, app, country, &address.name)
             .await?;
     let mut fitting: Vec<_> = found
         .into_iter()
-        .filter(|environment| address.fits(environment))
+        .filter(|environment| address.fits(&environment.installation))
         .collect();
     match fitting.len() {
         0 => {
@@ -92,10 +94,14 @@ fn environment_missing(name: &str, country: CountryCode) -> RuleError {
     RuleError::new(Code::EnvironmentNotFound, message).about(format!("environments/{name}"))
 }
 
-fn ambiguous(name: &str, fitting: &[Installation]) -> RuleError {
+fn ambiguous(name: &str, fitting: &[InstallationEntry]) -> RuleError {
     let several: Vec<_> = fitting
         .iter()
-        .map(|one| format!("{} / {}", one.tenant_id, one.family))
+        .map(
+            |InstallationEntry {
+                 installation: one, ..
+             }| format!("{} / {}", one.tenant_id, one.family),
+        )
         .collect();
     let message = format!(
         "There are {} environments of the name '{name}': {}. Narrow it by ?aadTenantId= and ?applicationFamily=.",

@@ -14,7 +14,7 @@ use domain::{
 };
 use store::{
     FromRow,
-    list::{self, Completion, EntitySet, ListError, ListRequest, Page, Scope},
+    list::{self, Completion, EntitySet, GroupRequest, Groups, ListError, ListRequest, Page, Scope},
 };
 
 use uuid::Uuid;
@@ -167,6 +167,22 @@ pub(crate) async fn list_completed<T: FromRow>(
         scope.explain_nothing(service).await?;
     }
     Ok(page.err_into())
+}
+
+/// The groups of rows that the caller may see and asks for.
+pub(crate) async fn groups<T: FromRow>(
+    service: &Service,
+    scope: ListScope<'_>,
+    entity_set: &'static EntitySet<T>,
+    request: GroupRequest,
+) -> Result<Groups> {
+    scope.admit(service).await?;
+    let now = service.clock.now();
+    let groups = list::groups(&service.db, entity_set, scope.rows(), request, now).await?;
+    if groups.rows.is_empty() {
+        scope.explain_nothing(service).await?;
+    }
+    Ok(groups)
 }
 
 /// How many of them the filter leaves.

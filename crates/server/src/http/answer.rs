@@ -115,6 +115,16 @@ pub(crate) fn json(format: ResponseFormat, status: StatusCode, body: Body) -> Re
     response
 }
 
+/// An answer for spreadsheets.
+pub(crate) fn csv(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/csv; charset=utf-8; header=present"),
+    );
+    response
+}
+
 /// Adds a header, if its text can be one.
 pub(crate) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {

@@ -1,4 +1,4 @@
-//! Answers that are compressed because their caller asks for it: what somebody reads, as JSON or XML, in constant memory.
+//! Answers that are compressed because their caller asks for it: what somebody reads, as JSON, XML or CSV, in constant memory.
 //!
 //! Of a compressed answer its length can be seen by whoever sees the connection, and that tells something of a secret if
 //! it stands beside a text of their choice, and they can have it asked for again and again. Secrets are only ever shown in
@@ -92,7 +92,7 @@ fn may_be_compressed(response: &Response) -> bool {
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
     let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
-    let is_text = ["application/json", "application/xml"]
+    let is_text = ["application/json", "application/xml", "text/csv"]
         .iter()
         .any(|start| media_type.starts_with(start));
     let is_weak = text(header::ETAG).is_none_or(|tag| tag.starts_with("W/"));

@@ -4,7 +4,7 @@
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
 use super::{
-    compress,
+    accept, compress,
     exchange::{Ending, Exchange},
     headers, problem,
     request_info::RequestInfo,
@@ -71,6 +71,7 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
         })
         .and_then(|()| headers::check(&request, &info.routed));
     let asks_compressed = compress::is_asked_for(&method, request.headers());
+    let accepted = info.wants_csv.then(|| accept::accepted(request.headers()));
     request.extensions_mut().insert(Arc::clone(&info));
     request.extensions_mut().insert(Arc::clone(&exchange));
     let answering = async {
@@ -78,7 +79,13 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
             Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await,
             Err(refused) => Ok(Error::from(refused).into_response()),
         };
-        problem::finish(answered.unwrap_or_else(|_| problem::panicked()), &info, &method)
+        let answer = answered.unwrap_or_else(|_| problem::panicked());
+        let checked = accepted.map_or(Ok(()), |accepted| accept::check_answer(&accepted, &answer));
+        let answer = match checked {
+            Ok(()) => answer,
+            Err(refused) => Error::from(refused).into_response(),
+        };
+        problem::finish(answer, &info, &method)
     };
     let mut response = answering.instrument(span).await;
     rest.forget();

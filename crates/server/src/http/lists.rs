@@ -4,9 +4,10 @@
 //! while it is read from the database, and a short one goes out in one piece.
 
 use super::{
-    answer::{insert, json, streamed},
+    answer::{csv, insert, json, streamed},
     extract::RequestContext,
-    options::{View, shows},
+    groups::send_groups,
+    options::{View, Wanted, shows},
 };
 use crate::{
     actions::listing::{self, ListScope},
@@ -31,7 +32,7 @@ use store::{
     FromRow,
     list::{EntitySet, ListRequest, Page},
 };
-use wire::{Entity, ListWriter, hotfixes::PlanRow};
+use wire::{CsvWriter, Entity, ListWriter, hotfixes::PlanRow};
 
 /// Rows that are written before they are handed on.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -116,7 +117,7 @@ where
     E: Entity + Send + 'static,
 {
     let list = RequestedList::read(context, path, resource).await?;
-    let wanted = list.reveal(context, context.list_request(entity_set)).await?;
+    let wanted = list.reveal(context, context.wanted(entity_set)).await?;
     let (scope, fragment) = (list.scope(context), list.fragment());
     list_wanted(context, scope, (entity_set, &fragment), wanted, shown).await
 }
@@ -149,7 +150,7 @@ where
     T: FromRow,
     E: Entity + Send + 'static,
 {
-    let wanted = context.list_request(entity_set)?;
+    let wanted = context.wanted(entity_set)?;
     list_wanted(context, scope, (entity_set, fragment), wanted, shown).await
 }
 
@@ -169,7 +170,7 @@ where
     Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
 {
     let list = RequestedList::read(context, path, resource).await?;
-    let wanted = list.reveal(context, context.list_request(entity_set)).await?;
+    let wanted = list.reveal(context, context.wanted(entity_set)).await?;
     let (scope, fragment) = (list.scope(context), list.fragment());
     list_wanted_with(context, scope, (entity_set, &fragment), wanted, added, shown).await
 }
@@ -188,7 +189,7 @@ where
     E: Entity + Send + 'static,
     Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
 {
-    let wanted = context.list_request(list.0)?;
+    let wanted = context.wanted(list.0)?;
     list_wanted_with(context, scope, list, wanted, added, shown).await
 }
 
@@ -196,7 +197,7 @@ async fn list_wanted_with<T, U, E, Completing>(
     context: &RequestContext,
     scope: ListScope<'_>,
     (entity_set, fragment): (&'static EntitySet<T>, &str),
-    (request, select): (ListRequest, Select),
+    wanted: Wanted,
     (parts, complete): (&[&str], impl Fn(Vec<T>, bool) -> Completing + Send + 'static),
     shown: impl Fn(U) -> Result<E> + Send + 'static,
 ) -> Result<Response>
@@ -206,6 +207,12 @@ where
     E: Entity + Send + 'static,
     Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
 {
+    let (request, select) = match wanted {
+        Wanted::Rows(request, select) => (*request, select),
+        Wanted::Groups(request) => {
+            return send_groups(context, scope, (entity_set, fragment), *request).await;
+        }
+    };
     let is_shown = shows::<E>(&select, parts);
     let request = ListRequest {
         in_portions: is_shown,
@@ -228,13 +235,19 @@ pub(crate) async fn list_wanted<T, E>(
     context: &RequestContext,
     scope: ListScope<'_>,
     (entity_set, fragment): (&'static EntitySet<T>, &str),
-    (request, select): (ListRequest, Select),
+    wanted: Wanted,
     shown: impl Fn(T) -> Result<E> + Send + 'static,
 ) -> Result<Response>
 where
     T: FromRow,
     E: Entity + Send + 'static,
 {
+    let (request, select) = match wanted {
+        Wanted::Rows(request, select) => (*request, select),
+        Wanted::Groups(request) => {
+            return send_groups(context, scope, (entity_set, fragment), *request).await;
+        }
+    };
     let rows = listing::list(context.service(), scope, entity_set, request).await?;
     let view = context.view(&select, &entity_set.schema);
     send(context, view, rows, fragment, shown).await
@@ -270,27 +283,37 @@ where
 {
     context.preconditions.check_untagged()?;
     let page_size = page.page_size;
-    let list_writer = ListWriter::new(view.projection);
     let mut first = Vec::with_capacity(CHUNK_BYTES);
-    list_writer.open(
-        &context.context_url(&format!("{fragment}{}", view.selected)),
-        page.count,
-        &mut first,
-    );
+    let rows = match context.info.wants_csv {
+        true => {
+            let csv_writer = CsvWriter::new(view.projection);
+            csv_writer.open(&mut first);
+            Rows::Csv(csv_writer)
+        }
+        false => {
+            let list_writer = ListWriter::new(view.projection);
+            let url = context.context_url(&format!("{fragment}{}", view.selected));
+            list_writer.open(&url, page.count, &mut first);
+            Rows::Json(list_writer)
+        }
+    };
     let mut writing = Writing {
         page,
-        list_writer: Some(list_writer),
+        rows: Some(rows),
         shown,
         address: context.address(),
         query: context.info.query.clone(),
     };
     // The first chunk is made before the status is sent, so that what fails at once fails with a clear answer.
     writing.fill(&mut first).await?;
-    let body = if writing.list_writer.is_none() {
+    let body = if writing.rows.is_none() {
         Body::from(first)
     } else {
         writing.stream(first)
     };
+    if context.info.wants_csv {
+        return Ok(csv(body));
+    }
     let mut response = json(context.info.format, StatusCode::OK, body);
     if let Some(size) = page_size {
         let applied = HeaderName::from_static("preference-applied");
@@ -303,11 +326,17 @@ where
     Ok(response)
 }
 
+/// How rows are written.
+enum Rows<E> {
+    Json(ListWriter<E>),
+    Csv(CsvWriter<E>),
+}
+
 /// A list that is being written.
 struct Writing<T, E, F> {
     page: Page<T, Error>,
     /// Gone once the end is written.
-    list_writer: Option<ListWriter<E>>,
+    rows: Option<Rows<E>>,
     shown: F,
     address: String,
     query: String,
@@ -322,13 +351,17 @@ where
     /// Writes until there is a chunk worth sending, or to the end.
     async fn fill(&mut self, chunk: &mut Vec<u8>) -> Result<()> {
         while chunk.len() < CHUNK_BYTES {
-            let Some(list_writer) = &mut self.list_writer else {
+            let Some(writer) = &mut self.rows else {
                 return Ok(());
             };
             match self.page.next().await? {
                 Some(rows) => {
                     for row in rows {
-                        list_writer.row(&(self.shown)(row)?, chunk);
+                        let row = (self.shown)(row)?;
+                        match writer {
+                            Rows::Json(writer) => writer.row(&row, chunk),
+                            Rows::Csv(writer) => writer.row(&row, chunk),
+                        }
                     }
                 }
                 None => self.close(chunk),
@@ -340,15 +373,15 @@ where
     fn close(&mut self, chunk: &mut Vec<u8>) {
         let token = self.page.next_token();
         let link = token.map(|token| format!("{}?{}", self.address, next_link_query(&self.query, token)));
-        if let Some(list_writer) = self.list_writer.take() {
-            list_writer.close(link.as_deref(), chunk);
+        if let Some(Rows::Json(writer)) = self.rows.take() {
+            writer.close(link.as_deref(), chunk);
         }
     }
 
     /// The first chunk, and the rest as it is written.
     fn stream(self, first: Vec<u8>) -> Body {
         let rest = futures::stream::try_unfold(self, |mut writing| async move {
-            if writing.list_writer.is_none() {
+            if writing.rows.is_none() {
                 return Ok(None);
             }
             let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);

@@ -15,6 +15,7 @@ pub(crate) mod environments;
 pub(crate) mod exchange;
 pub(crate) mod extract;
 pub(crate) mod feed;
+mod groups;
 mod headers;
 mod health;
 pub(crate) mod hotfixes;

@@ -2,8 +2,9 @@
 
 use super::{extract::RequestContext, openapi::HowMany};
 use crate::error::Result;
+use domain::problem::{Code, RuleError};
 use odata::{Limits, Options, Property, Resource, Scalar, Schema, Select, max_page_size};
-use store::list::{EntitySet, ListRequest};
+use store::list::{EntitySet, GroupRequest, ListRequest};
 use utoipa::IntoParams;
 use wire::{Entity, Projection, ResponseFormat};
 
@@ -33,6 +34,10 @@ pub(crate) struct ListQuery {
     /// Whether to tell how many rows there are.
     #[param(rename = "$count")]
     count: Option<bool>,
+    /// Groups of rows instead of rows: `groupby((a,b),aggregate($count as n))`, with `filter(…)/` before it if need be. The
+    /// other options are about the groups.
+    #[param(rename = "$apply")]
+    apply: Option<String>,
     /// `json`, with a degree of metadata.
     #[param(rename = "$format")]
     format: Option<String>,
@@ -46,6 +51,14 @@ pub(crate) struct CountQuery {
     /// Which rows: an OData expression.
     #[param(rename = "$filter")]
     filter: Option<String>,
+}
+
+/// What somebody wants of a list.
+pub(super) enum Wanted {
+    /// Rows, and which of their properties.
+    Rows(Box<ListRequest>, Select),
+    /// Groups of rows.
+    Groups(Box<GroupRequest>),
 }
 
 /// How entities are to look.
@@ -100,12 +113,42 @@ impl RequestContext {
         Ok(self.options(resource)?.custom)
     }
 
+    /// What of a list, which can be grouped.
+    pub(super) fn wanted<T>(&self, entity_set: &EntitySet<T>) -> Result<Wanted> {
+        match GroupRequest::bind(entity_set, &self.options(Resource::Collection)?)? {
+            Some(request) => {
+                self.check_count(request.is_counted())?;
+                Ok(Wanted::Groups(Box::new(request)))
+            }
+            None => {
+                let (request, select) = self.list_request(entity_set)?;
+                Ok(Wanted::Rows(Box::new(request), select))
+            }
+        }
+    }
+
+    /// Makes sure that the answer has a place for how many there are, if that is asked for.
+    fn check_count(&self, is_asked: bool) -> Result<()> {
+        match is_asked && self.info.wants_csv {
+            true => {
+                let message = "CSV has no place for $count.";
+                Err(RuleError::new(Code::InvalidQueryOption, message)
+                    .about("$count")
+                    .into())
+            }
+            false => Ok(()),
+        }
+    }
+
     /// Which rows of a list in which order, and which of their properties.
     pub(crate) fn list_request<T>(&self, entity_set: &EntitySet<T>) -> Result<(ListRequest, Select)> {
         let options = self.options(Resource::Collection)?;
+        self.check_count(options.count)?;
         let select = entity_set.select(&options)?;
         let prefer = self.headers.get_all("prefer").iter();
         let page_size = max_page_size(prefer.filter_map(|value| value.to_str().ok()), MAX_PAGE_SIZE);
+        // CSV has no place for a link to another page.
+        let page_size = page_size.filter(|_| !self.info.wants_csv);
         let fingerprint = options.fingerprint(&self.info.routed);
         let request = ListRequest::bind(entity_set, &options, page_size, fingerprint)?;
         Ok((request, select))

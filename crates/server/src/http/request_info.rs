@@ -1,6 +1,9 @@
 //! What every layer of the vendor API may know of a request: who answers it, how, and what it is called in the log.
 
-use super::address::{NamedKey, Routed};
+use super::{
+    accept,
+    address::{NamedKey, Routed},
+};
 use crate::{actions::Arrival, admin_center, config::Network};
 use axum::{
     extract::Request,
@@ -67,6 +70,8 @@ fn api_of(routed: &str) -> &'static str {
 pub(crate) struct RequestInfo {
     pub(crate) correlation_id: Uuid,
     pub(crate) format: ResponseFormat,
+    /// Whether a list is to come as CSV.
+    pub(crate) wants_csv: bool,
     /// The address as it was sent, without the query.
     pub(crate) path: String,
     pub(crate) query: String,
@@ -95,6 +100,7 @@ impl RequestInfo {
                 true => ResponseFormat::Bare,
                 false => format_of(headers, &query),
             },
+            wants_csv: accept::wants_csv(request, &routed.path),
             routed: routed.path,
             named_key: routed.named_key,
             path,

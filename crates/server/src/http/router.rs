@@ -36,6 +36,7 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         ))
         .routes(routes!(versions::list_versions, versions::upload_version))
         .routes(routes!(versions::count_versions))
+        .routes(routes!(versions::list_uploaded_versions))
         .routes(routes!(versions::get_version, versions::patch_version))
         .routes(routes!(
             versions::get_package_contents,

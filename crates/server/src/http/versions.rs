@@ -34,7 +34,7 @@ use domain::{
 };
 use wire::{
     ErrorBody, List,
-    versions::{UploadVersion, Version, VersionPatch, VersionPatchBody, VersionWhatIf},
+    versions::{UploadVersion, UploadedVersion, Version, VersionPatch, VersionPatchBody, VersionWhatIf},
 };
 
 const RESOURCE: Resource = Resource::Versions;
@@ -61,6 +61,18 @@ async fn addressed(
     responses((status = 200, body = List<Version>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_versions(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
     lists::list(&context, path, (RESOURCE, &listing::VERSIONS), wire_rows::version).await
+}
+
+/// Lists the versions of the app in all its countries, with what tells their packages from each other.
+#[utoipa::path(get, path = "/apps/{appId}/versions", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ListQuery),
+    responses((status = 200, body = List<UploadedVersion>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list_uploaded_versions(
+    Path(path): Path<ListPath>,
+    context: RequestContext,
+) -> Result<Response> {
+    let list = (RESOURCE, &*listing::UPLOADED_VERSIONS);
+    lists::list(&context, path, list, wire_rows::uploaded_version).await
 }
 
 /// Counts the versions of the app in the country.

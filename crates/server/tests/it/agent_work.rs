@@ -120,7 +120,7 @@ fn bytes(service: &Harness, bytes: &[u8]) -> String {
     }
 }
 
-async fn carry_out(service: &Harness, statement: &str) {
+pub(crate) async fn carry_out(service: &Harness, statement: &str) {
     match service.settings().database.url.sqlite_path() {
         Some(file) => {
             let database = rusqlite::Connection::open(file).unwrap();

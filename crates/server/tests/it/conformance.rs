@@ -106,9 +106,9 @@ What is known to differ from the documentation, or from what a reader of it coul
 * **ForceSync** is kept and shown, and no hotfix ever uses it.
 * **Execution.** The service decides when a hotfix starts and what may start; agents carry it out. Without an agent
   hotfixes stay `Scheduled`.
-* **OData.** `$expand`, `$search`, `$apply`, `$compute`, `cast`, `isof`, `case`, `geo.*`, JSON literals, `$it` and `$root`
-  are known and answered with 501. There is no `$batch`, no delta, no asynchronous request, no CSDL in JSON and no
-  `/$value`. `odata.metadata=full` and `none` are answered as `minimal`.
+* **OData.** `$expand`, `$search`, `$compute`, all of `$apply` but `groupby` with a count and a filter before it, `cast`,
+  `isof`, `case`, `geo.*`, JSON literals, `$it` and `$root` are known and answered with 501. There is no `$batch`, no delta,
+  no asynchronous request, no CSDL in JSON and no `/$value`. `odata.metadata=full` and `none` are answered as `minimal`.
 * **`matchesPattern`** understands the dialect of Rust's `regex` crate, which has no look-around and no back-references
   and takes linear time; the standard says ECMAScript. A pattern may become an automaton of 1,000 states, and is matched
   with texts of up to 4 KB.

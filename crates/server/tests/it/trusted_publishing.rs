@@ -172,8 +172,14 @@ async fn what_an_owner_allows_besides_is_allowed(backend: Backend) {
     // Other countries are none of its business, whatever it asks.
     let elsewhere = pipeline.uploads_to("DE", &package("16.0.1.2"), "Preview");
     confined(elsewhere.await, "upload, availability, hotfix:sandbox");
-    let list = format!("{}/countries/DE/versions", pipeline.app_path());
-    confined(pipeline.get(list).await, "upload, availability, hotfix:sandbox");
+    for list in [
+        "countries/DE/versions",
+        "versions",
+        "versions?$apply=groupby((countryCode))",
+    ] {
+        let list = format!("{}/{list}", pipeline.app_path());
+        confined(pipeline.get(list).await, "upload, availability, hotfix:sandbox");
+    }
 }
 
 /// P2 to P5, abuse case 21.

@@ -1,7 +1,11 @@
 //! `…/versions`: how they are shown, and what may be said about them after the upload.
 
-use crate::harness::{APP, Backend, Harness, LIBRARY, on_both_databases, package, package_needing_library};
+use crate::harness::{
+    APP, Backend, Harness, LIBRARY, bytes_of, on_both_databases, package, package_needing_library,
+};
+use data_encoding::HEXLOWER;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use uuid::{Uuid, uuid};
 
 on_both_databases!(
@@ -16,6 +20,7 @@ on_both_databases!(
     the_sync_mode_is_only_shown_when_it_forces,
     changes_are_made_under_conditions,
     only_contributors_change_versions,
+    all_countries_are_seen_at_once,
 );
 
 /// The System Application, which the manifest's `Application` implies.
@@ -399,4 +404,66 @@ async fn only_contributors_change_versions(backend: Backend) {
         .changes_version("x", json!({}))
         .await
         .refused(403, "Forbidden");
+}
+
+async fn all_countries_are_seen_at_once(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    owner.adds_country("DK").await.expect(200);
+    let first = package("16.0.1.2").package_id(Uuid::from_u128(7));
+    let other = package("16.0.1.2")
+        .package_id(Uuid::from_u128(8))
+        .payload_bytes(99);
+    owner.uploads(&first, "Available").await.expect(200);
+    owner.uploads_to("DK", &other, "Preview").await.expect(200);
+    owner
+        .uploads_to("DK", &package("16.0.2.0"), "Preview")
+        .await
+        .expect(200);
+    let all = format!("/v1.0/apps/{APP}/versions");
+    let list = service.reader().get(&all).await.expect(200);
+    assert_eq!(list.column("version"), ["16.0.1.2", "16.0.1.2", "16.0.2.0"]);
+    assert_eq!(list.column("countryCode"), ["DK", "US", "DK"]);
+    let bytes = bytes_of(&first);
+    let expected = json!({
+        "version": "16.0.1.2",
+        "countryCode": "US",
+        "appId": APP,
+        "availability": "Available",
+        "status": "Uploaded",
+        "packageId": Uuid::from_u128(7),
+        "publisher": "Contoso",
+        "name": "ExampleApp",
+        "uploadedOn": "2020-03-05T12:00:00.0000000Z",
+        "uploadedBy": list.rows()[1]["uploadedBy"],
+        "size": bytes.len(),
+        "sha256": HEXLOWER.encode(&Sha256::digest(&bytes)),
+        "_etag": list.rows()[1]["_etag"],
+    });
+    assert_eq!(list.rows()[1], expected);
+    let differing = format!("{all}?$apply=groupby((version,sha256))/aggregate($count as n)");
+    service
+        .reader()
+        .get(differing)
+        .await
+        .refused(501, "NotImplemented");
+    let contents = format!("{all}?$apply=groupby((version,sha256),aggregate($count as n))");
+    let contents = service.reader().get(contents).await.expect(200);
+    assert_eq!(
+        contents.column("version"),
+        ["16.0.1.2", "16.0.1.2", "16.0.2.0"],
+        "two packages"
+    );
+    let filtered = format!(
+        "{all}?$filter=sha256 eq '{}'&$select=size",
+        expected["sha256"].as_str().unwrap()
+    );
+    assert_eq!(service.reader().get(filtered).await.expect(200).rows().len(), 1);
+    let bracketed = format!("/v1.4/Apps({APP})/Versions");
+    assert_eq!(service.reader().get(bracketed).await.expect(200).rows().len(), 3);
+    service
+        .stranger()
+        .get(&all)
+        .await
+        .refused(404, "ResourceDoesNotExist");
 }

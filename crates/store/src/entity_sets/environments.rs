@@ -2,10 +2,13 @@
 
 use super::{guid_value, instant_or_null, instant_value, text_or_null, version_or_null, version_value};
 use crate::{
-    environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation, Objection, PlannedInstallation},
+    environments::{
+        AGENT, AGENT_KEY, BEHIND, BEHIND_DEPENDS_ON, EnvironmentEntry, Installation, InstallationEntry,
+        Objection, PlannedInstallation,
+    },
     list::{
-        EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, property, text,
-        truth, version, word, word_in_memory,
+        EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, number, property,
+        text, truth, version, word, word_in_memory,
     },
 };
 use domain::{
@@ -37,7 +40,14 @@ pub(crate) const NAME: Fold = Fold {
 };
 
 /// The environments of a country that have the app installed.
-pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| installations(Vec::new()));
+pub static ENVIRONMENTS: LazyLock<EntitySet<InstallationEntry>> = LazyLock::new(|| {
+    let behind = number(BEHIND, 0..=u32::MAX.into()).determined_by(BEHIND_DEPENDS_ON);
+    let own = vec![property("behind", behind, |row: &InstallationEntry| {
+        row.behind
+            .map_or(Value::Null, |behind| Value::integer(behind.into()))
+    })];
+    installations(InstallationEntry::columns().leak(), own).with_counted("behind", BEHIND)
+});
 
 /// The same for a plan, whose rows have the version under a name of its own, and what a hotfix would come to.
 pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = LazyLock::new(|| {
@@ -64,7 +74,7 @@ pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = Lazy
             waiting_for.map_or(Value::Null, |word| Value::text(word.as_str()))
         }),
     ];
-    installations(own)
+    installations(Installation::COLUMNS, own)
 });
 
 /// The properties of a plan's rows that its environments do not have: they are found out row by row.
@@ -88,7 +98,7 @@ fn objection(objection: &Objection) -> Value<'_> {
     ])
 }
 
-fn installations<R: AsRef<Installation>>(own: Vec<Property<R>>) -> EntitySet<R> {
+fn installations<R: AsRef<Installation>>(columns: &'static str, own: Vec<Property<R>>) -> EntitySet<R> {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
     let mut properties = vec![
@@ -116,7 +126,7 @@ fn installations<R: AsRef<Installation>>(own: Vec<Property<R>>) -> EntitySet<R> 
     properties.extend(own);
     EntitySet::new(
         "environment",
-        ("installations t", Installation::COLUMNS),
+        ("installations t", columns),
         &KEYS,
         None,
         properties,

@@ -1,10 +1,11 @@
 //! The versions of an app.
 
-use super::{guid_value, instant_value, version_or_null, version_value};
+use super::{guid_value, instant_value, text_or_null, version_or_null, version_value};
 use crate::{
     list::{EntitySet, country, guid, hidden, in_memory, instant, number, property, text, version, word},
-    versions::VersionEntry,
+    versions::{UploadedVersion, VersionEntry},
 };
+use data_encoding::HEXLOWER;
 use domain::version::{Availability, Dependency, MAX_PART, SyncMode, VersionStatus};
 use odata::{Property, Scalar, Type, Value};
 use std::{ops::RangeInclusive, sync::LazyLock};
@@ -69,6 +70,64 @@ pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
         properties,
     )
     .with_bulk("dependencies", "t.dependencies")
+});
+
+/// What was uploaded for all countries.
+pub static UPLOADED_VERSIONS: LazyLock<EntitySet<UploadedVersion>> = LazyLock::new(|| {
+    let properties = vec![
+        property(
+            "version",
+            version("t.version", "t.version_key"),
+            |row: &UploadedVersion| version_value(row.version),
+        ),
+        property("countryCode", country("t.country_code"), |row| {
+            Value::text(row.country_code.as_str())
+        }),
+        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
+        property("availability", word::<Availability>("t.availability"), |row| {
+            Value::text(row.availability.as_str())
+        }),
+        property("status", word::<VersionStatus>("t.status"), |row| {
+            Value::text(row.status.as_str())
+        }),
+        property("syncMode", word::<SyncMode>("t.sync_mode"), |row| {
+            Value::text(row.sync_mode.as_str())
+        }),
+        property("packageId", guid("t.package_id"), |row| {
+            guid_value(row.package_id.0)
+        }),
+        property("publisher", text("t.publisher"), |row| {
+            Value::text(row.publisher.as_str())
+        }),
+        property("name", text("t.name"), |row| Value::text(row.name.as_str())),
+        property("uploadedOn", instant("t.uploaded_on"), |row| {
+            instant_value(row.uploaded_on)
+        }),
+        property("uploadedBy", text("t.uploaded_by"), |row| {
+            Value::text(row.uploaded_by.as_str())
+        }),
+        property("size", number("t.size", 0..=i64::MAX), |row| {
+            Value::integer(i64::try_from(row.size).unwrap_or(i64::MAX))
+        }),
+        property("sha256", in_memory(Scalar::String), |row| {
+            Value::text(HEXLOWER.encode(&row.sha256))
+        }),
+        property("signer", in_memory(Scalar::String).or_null(), |row| {
+            let key = row.signer.as_ref().map(|signer| signer.key.to_string());
+            key.map_or(Value::Null, Value::text)
+        }),
+        property("signerSubject", text("t.signer_subject").or_null(), |row| {
+            text_or_null(row.signer.as_ref().map(|signer| &signer.subject))
+        }),
+        property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
+    ];
+    EntitySet::new(
+        "uploadedVersion",
+        ("versions t", UploadedVersion::COLUMNS),
+        &["version", "countryCode"],
+        None,
+        properties,
+    )
 });
 
 fn part(number: u32) -> Value<'static> {

@@ -20,14 +20,25 @@ pub struct EntitySet<T> {
     pub(crate) condition: Option<&'static str>,
     /// What `T` is made of.
     pub(crate) columns: &'static str,
-    /// The property that makes rows large, and its column.
-    pub(crate) bulk: Option<(usize, &'static str)>,
+    /// The property that costs more than others.
+    pub(crate) bulk: Option<Bulk>,
     /// The order of those who do not ask for another.
     pub(crate) order: OrderBy,
     pub(crate) mappings: Vec<ColumnMapping>,
     reads: Vec<Read<T>>,
     /// For every property, the one as part of which it is shown, if it is not shown by itself.
     shown_in: Vec<Option<&'static str>>,
+}
+
+/// A property that is not read where nobody looks at it.
+#[derive(Clone, Copy)]
+pub(crate) struct Bulk {
+    pub(crate) property: usize,
+    pub(crate) column: &'static str,
+    /// What is read in place of the column.
+    pub(crate) stand_in: &'static str,
+    /// Whether those look at it who select nothing.
+    pub(crate) is_shown: bool,
 }
 
 /// A property of a list.
@@ -81,6 +92,8 @@ pub struct ColumnMapping {
     pub nullable: bool,
     /// What the columns hold.
     pub column_type: ColumnType,
+    /// The columns that it is calculated from, row by row; nothing where it is one itself.
+    pub determined_by: &'static [&'static str],
 }
 
 /// What a column holds.
@@ -178,7 +191,23 @@ impl<T> EntitySet<T> {
     /// The same, in which the property `name` is not read where nobody looks at it: a list in `column`, whose rows may be
     /// large.
     pub fn with_bulk(mut self, name: &str, column: &'static str) -> Self {
-        self.bulk = self.schema.find(name).map(|property| (property, column));
+        self.bulk = self.schema.find(name).map(|property| Bulk {
+            property,
+            column,
+            stand_in: "'[]'",
+            is_shown: true,
+        });
+        self
+    }
+
+    /// The same, in which the number `name` is counted by `column`, SQL over the alias `t`, for those alone who look at it.
+    pub fn with_counted(mut self, name: &str, column: &'static str) -> Self {
+        self.bulk = self.schema.find(name).map(|property| Bulk {
+            property,
+            column,
+            stand_in: "NULL",
+            is_shown: false,
+        });
         self
     }
 
@@ -227,6 +256,7 @@ impl Kind {
                 key,
                 nullable: false,
                 column_type,
+                determined_by: &[],
             },
         }
     }
@@ -234,6 +264,13 @@ impl Kind {
     /// The same, but the columns may be null.
     pub fn or_null(mut self) -> Self {
         self.mapping.nullable = true;
+        self
+    }
+
+    /// The same, calculated from nothing but these columns: rows that have them in common are asked about once where they
+    /// are grouped.
+    pub fn determined_by(mut self, columns: &'static [&'static str]) -> Self {
+        self.mapping.determined_by = columns;
         self
     }
 }

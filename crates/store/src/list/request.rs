@@ -1,6 +1,6 @@
 //! What a caller wants of a list: their query options, bound to the list's description.
 
-use super::entity_set::EntitySet;
+use super::entity_set::{Bulk, EntitySet};
 use crate::filter::hidden_property;
 use odata::{
     ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Select, SkipToken, bind_filter,
@@ -60,6 +60,10 @@ impl ListRequest {
         page_size: Option<u32>,
         fingerprint: u64,
     ) -> Result<Self, QueryError> {
+        if options.apply.is_some() {
+            let message = "The rows of this list cannot be grouped.";
+            return Err(QueryError::new(ErrorCode::NotImplemented, "$apply", message));
+        }
         let limits = Limits::default();
         let order = match &options.order_by {
             Some(text) => entity_set.order_by(text, &limits)?,
@@ -126,28 +130,33 @@ impl<T> EntitySet<T> {
             &options.aliases,
             limits,
         )?;
-        match hidden_property(&filter, |property| self.is_hidden(property)) {
-            Some((property, position)) => {
-                let what = format!("The list cannot be filtered by `{}`", self.name(property));
-                Err(QueryError::at(
-                    ErrorCode::InvalidFilter,
-                    "$filter",
-                    position,
-                    what,
-                ))
-            }
-            None => Ok(Some(filter)),
-        }
+        self.check_filter("$filter", Some(&filter))?;
+        Ok(Some(filter))
     }
 
-    /// Whether nobody looks at the property that makes rows large.
+    /// Makes sure that a filter, in this option, looks at nothing that is only shown.
+    pub(crate) fn check_filter(&self, option: &str, filter: Option<&Filter>) -> Result<(), QueryError> {
+        let hidden = filter.and_then(|filter| hidden_property(filter, |property| self.is_hidden(property)));
+        let Some((property, position)) = hidden else {
+            return Ok(());
+        };
+        let what = format!("The list cannot be filtered by `{}`", self.name(property));
+        Err(QueryError::at(ErrorCode::InvalidFilter, option, position, what))
+    }
+
+    /// Whether nobody looks at the property that costs more than others.
     fn is_without_bulk(&self, select: &Select, filter: Option<&Filter>, order: &OrderBy) -> bool {
-        let Some((bulk, _)) = self.bulk else {
+        let Some(Bulk {
+            property: bulk,
+            is_shown,
+            ..
+        }) = self.bulk
+        else {
             return false;
         };
         let is_selected = match select {
             Select::Only(properties) => properties.contains(&bulk),
-            Select::All => true,
+            Select::All => is_shown,
         };
         let is_filtered = || filter.is_some_and(|filter| hidden_property(filter, |at| at == bulk).is_some());
         let is_sorted = || {
@@ -194,7 +203,7 @@ impl<T> EntitySet<T> {
         Ok(select)
     }
 
-    fn name(&self, property: usize) -> &str {
+    pub(crate) fn name(&self, property: usize) -> &str {
         self.schema
             .properties
             .get(property)

@@ -124,11 +124,11 @@ impl<T: FromRow> Statement<T> {
 
     /// The same without what makes rows large, for those who do not look at it.
     pub(crate) fn without_bulk(self) -> Self {
-        let Some((_, column)) = self.entity_set.bulk else {
+        let Some(bulk) = self.entity_set.bulk else {
             return self;
         };
         Self {
-            columns: self.columns.replace(column, "'[]'").into(),
+            columns: self.columns.replace(bulk.column, bulk.stand_in).into(),
             ..self
         }
     }
@@ -217,6 +217,15 @@ impl<T: FromRow> Statement<T> {
             let skip = i64::try_from(range.skip).unwrap_or(i64::MAX);
             push_bound(&mut sql, &mut values, " OFFSET ", skip);
         }
+        (sql, values)
+    }
+
+    /// The groups into which `by` divides all rows, at most `limit` of them: `columns` of each, and how many rows it has.
+    pub(crate) fn grouped(&self, columns: &str, by: &str, limit: usize) -> (String, Vec<Value>) {
+        let mut sql = format!("SELECT {columns}, COUNT(*) {} GROUP BY {by}", self.source);
+        let mut values = self.values.clone();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        push_bound(&mut sql, &mut values, " LIMIT ", limit);
         (sql, values)
     }
 

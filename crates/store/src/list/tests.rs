@@ -3,6 +3,7 @@
 mod agreement;
 mod cases;
 pub(crate) mod fixture;
+mod groups;
 mod paging;
 mod plans;
 mod rows;

@@ -79,6 +79,7 @@ pub(super) fn add(document: &mut Value) {
             describe(path, operation);
             conditions(path, verb, operation, success, got);
             answers(verb, operation, success, &shapes);
+            spreadsheet(operation, success);
         }
     }
     name_rows(document);
@@ -271,6 +272,16 @@ fn answers(verb: &str, operation: &mut Value, success: Success, shapes: &Value) 
     }
     answers.insert("4XX".to_owned(), refused);
     answers.insert("default".to_owned(), failed);
+}
+
+/// Lists come as CSV, too: those from which something can be chosen.
+fn spreadsheet(operation: &mut Value, success: Success) {
+    let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+    let is_list = success == Success::Rows && parameters.any(|parameter| parameter["name"] == "$filter");
+    if is_list {
+        let csv = json!({ "schema": { "type": "string" } });
+        set(operation, "/responses/200/content", "text/csv", csv);
+    }
 }
 
 /// Gives a member its value in the object that is found there.

@@ -234,6 +234,39 @@ pub(super) const ODATA: Section = Section {
     title: "OData",
     rows: &[
         Row(
+            "Lists are grouped and counted by `$apply=[filter(…)/]groupby((…)[,aggregate($count as n)])`; the other options are then about the groups. More than 10,000 groups are refused.",
+            X,
+            &[
+                "groups::environments_are_counted_by_how_far_they_are_behind",
+                "groups::groups_are_filtered_sorted_and_cut",
+                "groups::groups_are_for_those_who_see_the_list",
+                "groups::groups_come_in_every_format",
+                "groups::what_cannot_be_grouped_says_so",
+                "odata::apply::what_the_extension_has_besides_is_not_implemented",
+                "store::list::tests::groups::groups_count_what_the_list_has",
+                "store::list::tests::groups::there_are_not_too_many_groups",
+            ],
+        ),
+        Row(
+            "Lists come as CSV to whoever accepts that rather than JSON: all of their rows, without pages. A list that breaks off breaks the connection.",
+            X,
+            &[
+                "csv::a_list_is_read_back_as_it_is",
+                "csv::a_long_list_comes_whole_and_on_no_pages",
+                "csv::csv_is_for_lists_and_for_those_who_ask",
+                "csv::a_list_that_breaks_off_does_not_look_whole",
+            ],
+        ),
+        Row(
+            "In CSV an apostrophe stands before a text that a spreadsheet could take for a formula.",
+            X,
+            &[
+                "csv::no_text_is_taken_for_a_formula",
+                "wire::csv::what_begins_like_a_formula_stays_a_text",
+                "wire::csv::every_text_can_be_had_back",
+            ],
+        ),
+        Row(
             "The documented filters work as they are written.",
             D,
             &[

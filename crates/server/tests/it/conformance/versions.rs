@@ -39,6 +39,14 @@ pub(super) const VERSIONS: Section = Section {
             ],
         ),
         Row(
+            "`GET apps/{id}/versions` tells of all countries at once, with SHA-256, size, uploader and signer of each package. A publisher that is confined to countries is refused.",
+            X,
+            &[
+                "versions::all_countries_are_seen_at_once",
+                "domain::publisher::countries_confine",
+            ],
+        ),
+        Row(
             "A package comes as base64 in JSON; padding may be missing and lines may be broken.",
             I,
             &[
@@ -301,6 +309,14 @@ pub(super) const ENVIRONMENTS: Section = Section {
                 "history::what_was_done_is_listed_the_newest_first",
                 "history::who_a_customer_is_operators_are_told_alone",
                 "history::one_of_several_environments_is_meant",
+            ],
+        ),
+        Row(
+            "`behind`, shown where it is selected, is the number of newer versions of the installed one's line that are Available in its country.",
+            X,
+            &[
+                "store::list::tests::groups::behind_counts_newer_versions_of_the_line",
+                "groups::environments_are_counted_by_how_far_they_are_behind",
             ],
         ),
         Row(

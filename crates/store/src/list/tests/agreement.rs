@@ -244,7 +244,7 @@ fn is_text(ty: &Type) -> bool {
 }
 
 /// Three conditions in a row: what SQL says of some of them must fit what the memory says of the others.
-fn made<T>(entity_set: &'static EntitySet<T>, choices: &[u8]) -> String {
+pub(super) fn made<T>(entity_set: &'static EntitySet<T>, choices: &[u8]) -> String {
     let mut maker = Maker { entity_set, choices };
     let conditions: Vec<String> = (0..=maker.choose(3)).map(|_| maker.condition(3)).collect();
     conditions.join(" and ")
@@ -304,6 +304,7 @@ proptest! {
     #[test]
     fn three_judges_agree_on_versions(choices in prop::collection::vec(any::<u8>(), 0..60)) {
         check(&VERSIONS, &choices);
+        check(&UPLOADED_VERSIONS, &choices);
     }
 
     #[test]

@@ -30,6 +30,7 @@ async fn pages<T: FromRow>(
         let request = read_page(entity_set, "/list", &query, Some(size)).unwrap();
         let request = ListRequest {
             in_portions,
+            without_bulk: false,
             ..request
         };
         let mut page = list(db, entity_set, Scope::everything(), request, NOW)
@@ -72,6 +73,7 @@ fn check_pages<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>
                 assert_eq!(got, wanted, "{name}, by {size}: {query}");
                 let request = ListRequest {
                     in_portions,
+                    without_bulk: false,
                     ..request.clone()
                 };
                 assert_eq!(
