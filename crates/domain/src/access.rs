@@ -30,6 +30,10 @@ pub enum Resource {
     Webhooks,
     /// Which pipelines may act for it; none of the original's either.
     TrustedPublishers,
+    /// The vendor's own words on its environments; none of the original's either.
+    Tags,
+    /// When nothing of it starts; none of the original's either.
+    Freezes,
 }
 
 impl Resource {
@@ -55,6 +59,8 @@ impl Resource {
             Self::EnvironmentHotfixes => "environmentHotfixes",
             Self::Webhooks => "webhooks",
             Self::TrustedPublishers => "trustedPublishers",
+            Self::Tags => "tags",
+            Self::Freezes => "freezes",
         }
     }
 }
@@ -116,6 +122,10 @@ impl Permission {
             (Resource::Webhooks, Access::Write) => "webhooks/write",
             (Resource::TrustedPublishers, Access::Read) => "trustedPublishers/read",
             (Resource::TrustedPublishers, Access::Write) => "trustedPublishers/write",
+            (Resource::Tags, Access::Read) => "tags/read",
+            (Resource::Tags, Access::Write) => "tags/write",
+            (Resource::Freezes, Access::Read) => "freezes/read",
+            (Resource::Freezes, Access::Write) => "freezes/write",
         }
     }
 }
@@ -132,10 +142,14 @@ pub fn least_role(permission: Permission) -> Role {
     match (permission.access, permission.resource) {
         (_, Resource::Webhooks | Resource::TrustedPublishers) => Role::Owner,
         (Access::Read, _) => Role::Reader,
-        (Access::Write, Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes) => {
-            Role::Contributor
-        }
-        (Access::Write, Resource::Apps | Resource::Principals | Resource::Environments) => Role::Owner,
+        (
+            Access::Write,
+            Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes | Resource::Tags,
+        ) => Role::Contributor,
+        (
+            Access::Write,
+            Resource::Apps | Resource::Principals | Resource::Environments | Resource::Freezes,
+        ) => Role::Owner,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     apps::{AllowedAction, App, RolePermissions},
     countries::Country,
     environments::Environment,
+    freezes::AppFreeze,
     hotfixes::{EnvironmentHotfix, PlanReason, PlanRow},
     operator::{
         Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, Partner, RegisteredAgent,
@@ -118,6 +119,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
             ("principals", Principal::NAME),
             ("webhooks", Webhook::NAME),
             ("trustedPublishers", TrustedPublisher::NAME),
+            ("freezes", AppFreeze::NAME),
         ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
@@ -131,6 +133,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
         entity_type::<WebhookDelivery>(&[]),
         entity_type::<TrustedPublisher>(&[]),
+        entity_type::<AppFreeze>(&[]),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
@@ -148,6 +151,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("webhooks", BE_REMOVED),
         ("webhooks/deliveries", BE_READ),
         ("trustedPublishers", BE_REMOVED),
+        ("freezes", BE_REMOVED),
     ];
     whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }

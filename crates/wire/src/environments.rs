@@ -34,4 +34,11 @@ entity! {
         #[schema(value_type = crate::words::EnvironmentKind)]
         kind "type": EnvironmentKind,
     }
+    when selected {
+        /// What the operator of the service calls the customer.
+        customer_name "customerName": Option<String>,
+        /// Your own words on the environment.
+        #[schema(example = json!(["ring0"]))]
+        tags "tags": Vec<String>,
+    }
 }

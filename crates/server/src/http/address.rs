@@ -23,7 +23,7 @@ const HOTFIXES: &str = "environmentHotfixes";
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 9] = [
+const COLLECTIONS: [&str; 10] = [
     "apps",
     "countries",
     "principals",
@@ -33,10 +33,11 @@ const COLLECTIONS: [&str; 9] = [
     "webhooks",
     "deliveries",
     "trustedPublishers",
+    "freezes",
 ];
 
 /// Every other literal of the API.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 10] = [
     "$metadata",
     "$count",
     "getMyPermissions",
@@ -46,6 +47,7 @@ const WORDS: [&str; 9] = [
     "rotate",
     "test",
     "replay",
+    "tags",
 ];
 
 /// An address in the one form that is routed.

@@ -61,6 +61,7 @@ mod requests;
 mod restart;
 mod retention;
 mod samples;
+mod side_data;
 mod signers;
 mod store_failures;
 mod transfer;

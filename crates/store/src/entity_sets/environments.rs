@@ -2,14 +2,17 @@
 
 use super::{guid_value, instant_or_null, instant_value, text_or_null, version_or_null, version_value};
 use crate::{
-    environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation, Objection, PlannedInstallation},
+    environments::{
+        AGENT, AGENT_KEY, CUSTOMER_NAME, EnvironmentEntry, Installation, Objection, PlannedInstallation, TAGS,
+    },
     list::{
         EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, property, text,
-        truth, version, word, word_in_memory,
+        truth, version, word, word_in_memory, words,
     },
 };
 use domain::{
     environment::{EnvironmentKind, family_key, name_key},
+    tags::Tags,
     waiting::WaitingFor,
 };
 use odata::{Fold, Scalar, Type, Value};
@@ -20,6 +23,15 @@ const KEYS: [&str; 3] = ["aadTenantId", "name", "applicationFamily"];
 
 /// Where an environment is. Nobody may have said so.
 const LOCATION: &str = "NULLIF(t.location_name, '')";
+
+/// The tags of an installation, which may have none.
+const TAGS_OR_NONE: &str = "COALESCE((SELECT g.tags FROM environment_tags g \
+     WHERE g.environment_id = t.environment_id AND g.app_id = t.app_id), '')";
+
+fn tags(row: &Installation) -> Value<'_> {
+    let tags = row.tags.iter().flat_map(Tags::iter);
+    Value::List(tags.map(Value::text).collect())
+}
 
 fn shown(location: &str) -> Option<&str> {
     Some(location).filter(|location| !location.is_empty())
@@ -112,15 +124,22 @@ fn installations<R: AsRef<Installation>>(own: Vec<Property<R>>) -> EntitySet<R> 
         property("type", word::<EnvironmentKind>("t.kind"), |row| {
             Value::text(row.as_ref().kind.as_str())
         }),
+        property("customerName", text(CUSTOMER_NAME).or_null(), |row| {
+            text_or_null(row.as_ref().customer_name.as_ref())
+        }),
+        property("tags", words(TAGS_OR_NONE), |row| tags(row.as_ref())),
     ];
     properties.extend(own);
-    EntitySet::new(
+    let installations = EntitySet::new(
         "environment",
         ("installations t", Installation::COLUMNS),
         &KEYS,
         None,
         properties,
-    )
+    );
+    installations
+        .found_out("customerName", CUSTOMER_NAME)
+        .found_out("tags", TAGS)
 }
 
 /// All environments.

@@ -20,14 +20,24 @@ pub struct EntitySet<T> {
     pub(crate) condition: Option<&'static str>,
     /// What `T` is made of.
     pub(crate) columns: &'static str,
-    /// The property that makes rows large, and its column.
-    pub(crate) bulk: Option<(usize, &'static str)>,
+    /// The properties that are not read where nobody looks at them.
+    pub(crate) bulk: Vec<Bulk>,
     /// The order of those who do not ask for another.
     pub(crate) order: OrderBy,
     pub(crate) mappings: Vec<ColumnMapping>,
     reads: Vec<Read<T>>,
     /// For every property, the one as part of which it is shown, if it is not shown by itself.
     shown_in: Vec<Option<&'static str>>,
+}
+
+/// A property that makes rows large, or that takes a search to find.
+pub(crate) struct Bulk {
+    pub(crate) property: usize,
+    pub(crate) column: &'static str,
+    /// What is read in its place where nobody looks at it.
+    pub(crate) nothing: &'static str,
+    /// Whether those look at it who select nothing.
+    pub(crate) is_shown: bool,
 }
 
 /// A property of a list.
@@ -102,6 +112,8 @@ pub enum ColumnType {
     Instant,
     /// `BIGINT` with a bit for each role.
     Roles,
+    /// `TEXT` with a word on each line, and the end of a line before the first as well.
+    Words,
     /// Nothing that SQL could decide anything by; the row in memory knows.
     Memory,
     /// Nothing that could be filtered or sorted by anywhere.
@@ -160,7 +172,7 @@ impl<T> EntitySet<T> {
             schema,
             table,
             condition: None,
-            bulk: None,
+            bulk: Vec::new(),
             columns,
             order,
             mappings,
@@ -178,7 +190,24 @@ impl<T> EntitySet<T> {
     /// The same, in which the property `name` is not read where nobody looks at it: a list in `column`, whose rows may be
     /// large.
     pub fn with_bulk(mut self, name: &str, column: &'static str) -> Self {
-        self.bulk = self.schema.find(name).map(|property| (property, column));
+        self.bulk.extend(self.schema.find(name).map(|property| Bulk {
+            property,
+            column,
+            nothing: "'[]'",
+            is_shown: true,
+        }));
+        self
+    }
+
+    /// The same, in which the property `name`, which is shown only when it is selected, is found out by `column` only where
+    /// somebody looks at it.
+    pub fn found_out(mut self, name: &str, column: &'static str) -> Self {
+        self.bulk.extend(self.schema.find(name).map(|property| Bulk {
+            property,
+            column,
+            nothing: "CAST(NULL AS TEXT)",
+            is_shown: false,
+        }));
         self
     }
 
@@ -307,6 +336,16 @@ pub fn instant(column: &'static str) -> Kind {
 /// The roles of a principal.
 pub fn roles(column: &'static str) -> Kind {
     Kind::of(Type::Collection(role_type()), column, column, ColumnType::Roles)
+}
+
+/// Words, each on a line of the column, which is empty where there is none.
+pub fn words(column: &'static str) -> Kind {
+    Kind::of(
+        Type::Collection(Scalar::String),
+        column,
+        column,
+        ColumnType::Words,
+    )
 }
 
 /// The type of one role.
