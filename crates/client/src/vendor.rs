@@ -3,7 +3,7 @@
 //! A country is passed on as it is spelled: which there are is the service's to say.
 
 use crate::{
-    Client,
+    Client, EnvironmentPath,
     address::{keyed, with_options},
     error::Result,
     list::List,
@@ -23,6 +23,7 @@ use wire::{
     apps::{AllowedAction, App, RolePermissions},
     countries::{Country, CountryPatch},
     environments::Environment,
+    freezes::{AppFreeze, AppFreezeBody},
     history::EnvironmentHistory,
     hotfixes::{EnvironmentHotfix, HotfixPatchBody, HotfixRequestBody, PlanRow},
     principals::{Principal, PrincipalPatch},
@@ -30,6 +31,7 @@ use wire::{
         OidcAudience, PublisherExchange, PublisherToken, Token, TrustedPublisher, TrustedPublisherBody,
     },
     service::ServiceDocument,
+    tags::{EnvironmentTags, EnvironmentTagsBody, TagsChange, TagsChangeBody},
     versions::{UploadedVersion, Version, VersionPatchBody, VersionWhatIf},
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
@@ -179,6 +181,63 @@ impl Client {
     /// Ends a token of an app before its time.
     pub fn revoke_token(&self, app: AppId, id: Uuid) -> Request<()> {
         self.request(Method::DELETE, self.in_app(app, &["tokens", &id.to_string()]))
+    }
+
+    fn app_freeze(&self, app: AppId, id: Uuid) -> Url {
+        self.in_app(app, &["freezes", &id.to_string()])
+    }
+
+    /// When nothing of an app starts.
+    pub fn list_app_freezes(&self, app: AppId) -> List<AppFreeze> {
+        List::new(self, self.in_app(app, &["freezes"]))
+    }
+
+    /// A freeze of an app.
+    pub fn get_app_freeze(&self, app: AppId, id: Uuid) -> Request<AppFreeze> {
+        self.request(Method::GET, self.app_freeze(app, id))
+    }
+
+    /// Declares a freeze of an app, or changes one.
+    pub fn put_app_freeze(&self, app: AppId, id: Uuid, freeze: &AppFreezeBody) -> Request<AppFreeze> {
+        self.request(Method::PUT, self.app_freeze(app, id))
+            .with_body(freeze)
+    }
+
+    /// Removes a freeze of an app.
+    pub fn delete_app_freeze(&self, app: AppId, id: Uuid) -> Request<()> {
+        self.request(Method::DELETE, self.app_freeze(app, id))
+    }
+
+    fn tags(&self, app: AppId, environment: EnvironmentPath<'_>) -> Url {
+        let tenant = environment.aad_tenant_id.to_string();
+        let EnvironmentPath {
+            application_family,
+            name,
+            ..
+        } = environment;
+        self.in_app(app, &["environments", &tenant, application_family, name, "tags"])
+    }
+
+    /// The vendor's own words on an environment.
+    pub fn get_tags(&self, app: AppId, environment: EnvironmentPath<'_>) -> Request<EnvironmentTags> {
+        self.request(Method::GET, self.tags(app, environment))
+    }
+
+    /// Puts words on an environment in place of those that it has.
+    pub fn put_tags(
+        &self,
+        app: AppId,
+        environment: EnvironmentPath<'_>,
+        tags: &EnvironmentTagsBody,
+    ) -> Request<EnvironmentTags> {
+        self.request(Method::PUT, self.tags(app, environment))
+            .with_body(tags)
+    }
+
+    /// Puts words on all environments that a filter holds for, and takes others from them.
+    pub fn change_tags(&self, app: AppId, change: &TagsChangeBody) -> Request<TagsChange> {
+        self.request(Method::POST, self.in_app(app, &["environments", "tags"]))
+            .with_body(change)
     }
 
     fn oidc(&self, segment: &str) -> Url {

@@ -32,6 +32,10 @@ pub enum Resource {
     TrustedPublishers,
     /// The tokens of the service's own that open it; none of the original's either.
     Tokens,
+    /// The vendor's own words on its environments; none of the original's either.
+    Tags,
+    /// When nothing of it starts; none of the original's either.
+    Freezes,
 }
 
 impl Resource {
@@ -58,6 +62,8 @@ impl Resource {
             Self::Webhooks => "webhooks",
             Self::TrustedPublishers => "trustedPublishers",
             Self::Tokens => "tokens",
+            Self::Tags => "tags",
+            Self::Freezes => "freezes",
         }
     }
 }
@@ -121,6 +127,10 @@ impl Permission {
             (Resource::TrustedPublishers, Access::Write) => "trustedPublishers/write",
             (Resource::Tokens, Access::Read) => "tokens/read",
             (Resource::Tokens, Access::Write) => "tokens/write",
+            (Resource::Tags, Access::Read) => "tags/read",
+            (Resource::Tags, Access::Write) => "tags/write",
+            (Resource::Freezes, Access::Read) => "freezes/read",
+            (Resource::Freezes, Access::Write) => "freezes/write",
         }
     }
 }
@@ -137,10 +147,14 @@ pub fn least_role(permission: Permission) -> Role {
     match (permission.access, permission.resource) {
         (_, Resource::Webhooks | Resource::TrustedPublishers | Resource::Tokens) => Role::Owner,
         (Access::Read, _) => Role::Reader,
-        (Access::Write, Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes) => {
-            Role::Contributor
-        }
-        (Access::Write, Resource::Apps | Resource::Principals | Resource::Environments) => Role::Owner,
+        (
+            Access::Write,
+            Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes | Resource::Tags,
+        ) => Role::Contributor,
+        (
+            Access::Write,
+            Resource::Apps | Resource::Principals | Resource::Environments | Resource::Freezes,
+        ) => Role::Owner,
     }
 }
 

@@ -1,8 +1,14 @@
 //! What an operator can stop at once when something has gone wrong: an app, somebody who asks, all scheduling, or what is
-//! sent to webhooks.
+//! sent to webhooks; and when nothing of an app starts, because its owners said so beforehand.
 
-use crate::ids::{AppId, PrincipalId};
-use std::{fmt, str::FromStr};
+use crate::{
+    country::CountryCode,
+    environment::EnvironmentKind,
+    ids::{AppId, PrincipalId},
+    instant::Instant,
+    problem::RuleError,
+};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// What is frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,10 +75,93 @@ impl fmt::Display for Frozen {
 #[error("'{0}' is none of scheduling, webhooks, app:ID, principal:ID and webhooks:APP-ID")]
 pub struct NothingToFreeze(pub String);
 
+/// A span of time in which nothing starts: its first instant belongs to it, its last does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrozenSpan {
+    /// From when on nothing starts.
+    pub begins_on: Instant,
+    /// From when on it may again.
+    pub ends_on: Instant,
+}
+
+impl FrozenSpan {
+    /// Whether an instant lies in it.
+    #[must_use]
+    pub fn covers(self, at: Instant) -> bool {
+        self.begins_on <= at && at < self.ends_on
+    }
+
+    /// Refuses a span that no instant lies in.
+    ///
+    /// # Errors
+    /// `InvalidInput` about `to`.
+    pub fn check(self) -> Result<(), RuleError> {
+        if self.begins_on < self.ends_on {
+            return Ok(());
+        }
+        let message = format!(
+            "'to' is {}, which is not behind 'from', {}: nothing would be frozen.",
+            self.ends_on, self.begins_on
+        );
+        Err(RuleError::invalid("to", message))
+    }
+}
+
+/// The environments in which an app is frozen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrozenPlaces {
+    /// Those of these countries; of all, if none is named.
+    pub countries: BTreeSet<CountryCode>,
+    /// Those of these kinds; of both, if none is named.
+    pub kinds: BTreeSet<EnvironmentKind>,
+}
+
+impl FrozenPlaces {
+    /// Whether an environment is among them, as it is now.
+    #[must_use]
+    pub fn include(&self, country: CountryCode, kind: EnvironmentKind) -> bool {
+        (self.countries.is_empty() || self.countries.contains(&country))
+            && (self.kinds.is_empty() || self.kinds.contains(&kind))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use uuid::Uuid;
+
+    #[test]
+    fn a_span_has_its_first_instant_and_not_its_last() {
+        let span = FrozenSpan {
+            begins_on: Instant(10),
+            ends_on: Instant(20),
+        };
+        let covered = [9, 10, 19, 20].map(|at| span.covers(Instant(at)));
+        assert_eq!(covered, [false, true, true, false]);
+        assert!(span.check().is_ok());
+        for ends_on in [10, 9] {
+            let ends_on = Instant(ends_on);
+            assert!(FrozenSpan { ends_on, ..span }.check().is_err());
+        }
+    }
+
+    #[test]
+    fn places_are_countries_and_kinds() {
+        let (de, us) = ("DE".parse().unwrap(), "US".parse().unwrap());
+        let (production, sandbox) = (EnvironmentKind::Production, EnvironmentKind::Sandbox);
+        assert!(FrozenPlaces::default().include(de, sandbox));
+        let german = FrozenPlaces {
+            countries: [de].into(),
+            ..FrozenPlaces::default()
+        };
+        assert!(german.include(de, production) && !german.include(us, production));
+        let german_production = FrozenPlaces {
+            kinds: [production].into(),
+            ..german
+        };
+        assert!(german_production.include(de, production));
+        assert!(!german_production.include(de, sandbox) && !german_production.include(us, production));
+    }
 
     #[test]
     fn it_is_read_as_it_is_written() {

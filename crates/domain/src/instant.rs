@@ -141,6 +141,20 @@ impl From<Instant> for SystemTime {
     }
 }
 
+impl Instant {
+    /// Reads RFC 3339 with an offset: what two sides agree on has to name the same moment for both.
+    ///
+    /// # Errors
+    /// [`InvalidInstant`], also for a text that is one but for its offset.
+    pub fn parse_with_offset(text: &str) -> Result<Self, InvalidInstant> {
+        let has_offset = Pieces::parse(text.trim()).is_ok_and(|pieces| pieces.to_numeric_offset().is_some());
+        match has_offset {
+            true => text.parse(),
+            false => Err(InvalidInstant(text.chars().take(80).collect())),
+        }
+    }
+}
+
 impl FromStr for Instant {
     type Err = InvalidInstant;
 
@@ -168,6 +182,17 @@ fn has_time(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_may_be_asked_for() {
+        let noon = "2026-12-24T12:00:00Z".parse();
+        for same in ["2026-12-24T12:00:00Z", "2026-12-24T13:00:00+01:00"] {
+            assert_eq!(Instant::parse_with_offset(same), noon);
+        }
+        for none in ["2026-12-24T12:00:00", "2026-12-24", "noon"] {
+            assert!(Instant::parse_with_offset(none).is_err(), "{none}");
+        }
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -42,7 +42,8 @@
 //! * **waiting for**: the one thing that has to happen first before an operation begins that was asked for.
 //! * **held**: said of an environment in which nothing starts, because the outcome of an operation is unknown.
 //! * **freeze**: what the operator has stopped at once: an app, somebody who asks, an agent, all scheduling, or what is
-//!   sent to webhooks.
+//!   sent to webhooks; and a span of time in which none of an app's hotfixes start, as its owners say.
+//! * **tag**: a vendor's own word on an environment that has its app.
 //! * **generation**: what tells one writing of some bytes to a storage location from another writing of the same bytes,
 //!   so that removing the one never meets the other.
 //!
@@ -94,6 +95,7 @@ pub mod resolution;
 mod rules;
 pub mod signer;
 pub mod start;
+pub mod tags;
 pub mod text;
 pub mod version;
 mod vocabulary;

@@ -3,7 +3,7 @@
 //! Whoever asked for it is told the one thing that has to happen first; what only somebody else can do comes before what
 //! time does by itself.
 
-use crate::{instant::Instant, vocabulary::vocabulary, window::UpdateWindow};
+use crate::{freeze::FrozenSpan, instant::Instant, vocabulary::vocabulary, window::UpdateWindow};
 
 vocabulary! {
     /// What an operation waits for.
@@ -34,6 +34,8 @@ pub struct Circumstances<'a> {
     pub is_held: bool,
     /// Whether the operator has stopped it.
     pub is_frozen: bool,
+    /// When nothing of its app starts there, as the app's owners say.
+    pub frozen_spans: &'a [FrozenSpan],
     /// Whether an agent that works has the environment.
     pub has_agent: bool,
     /// Whether another operation runs there.
@@ -53,8 +55,8 @@ impl Circumstances<'_> {
     /// What follows for the operation.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Wait {
-        let earliest = self.run_after.max(now);
-        let start = self.window.map_or(earliest, |window| window.next_start(earliest));
+        let unfrozen = self.in_window(self.run_after.max(now));
+        let start = self.outside_of_freezes(unfrozen);
         let in_the_way = [
             (self.is_held, WaitingFor::Held),
             (self.is_frozen, WaitingFor::Freeze),
@@ -69,6 +71,7 @@ impl Circumstances<'_> {
             };
         }
         let until = match self.run_after > now {
+            _ if start > unfrozen => WaitingFor::Freeze,
             true => WaitingFor::RunAfter,
             false => WaitingFor::Window,
         };
@@ -76,6 +79,19 @@ impl Circumstances<'_> {
             expected_start: Some(start),
             waiting_for: (start > now).then_some(until),
         }
+    }
+
+    /// The first instant from `earliest` on at which its window lets it start.
+    fn in_window(&self, earliest: Instant) -> Instant {
+        self.window.map_or(earliest, |window| window.next_start(earliest))
+    }
+
+    /// The same from a start on that freezes may be in the way of: the next window behind them counts.
+    fn outside_of_freezes(&self, mut start: Instant) -> Instant {
+        while let Some(span) = self.frozen_spans.iter().find(|span| span.covers(start)) {
+            start = self.in_window(span.ends_on);
+        }
+        start
     }
 }
 
@@ -96,6 +112,7 @@ mod tests {
             window: None,
             is_held: false,
             is_frozen: false,
+            frozen_spans: &[],
             has_agent: true,
             is_occupied: false,
         }
@@ -131,6 +148,52 @@ mod tests {
         };
         let evening_after = at("2026-11-27T20:00:00Z");
         assert_eq!(told(both), (Some(evening_after), Some(WaitingFor::RunAfter)));
+    }
+
+    fn span(begins_on: &str, ends_on: &str) -> FrozenSpan {
+        FrozenSpan {
+            begins_on: at(begins_on),
+            ends_on: at(ends_on),
+        }
+    }
+
+    #[test]
+    fn a_freeze_ends_when_it_says_and_the_next_window_counts() {
+        let until_two = [span("2026-11-26T00:00:00Z", "2026-11-26T14:00:00Z")];
+        let frozen = Circumstances {
+            frozen_spans: &until_two,
+            ..ready()
+        };
+        let two = at("2026-11-26T14:00:00Z");
+        assert_eq!(told(frozen), (Some(two), Some(WaitingFor::Freeze)));
+        // Its window opens later anyway.
+        let window = UpdateWindow::new("20:00", "06:00", "UTC").unwrap();
+        let in_window = Circumstances {
+            window: Some(&window),
+            ..frozen
+        };
+        assert_eq!(told(in_window), (Some(at(EVENING)), Some(WaitingFor::Window)));
+        // One that begins in the window, and another that touches it.
+        let nights = [
+            span("2026-11-26T22:00:00Z", "2026-11-28T08:00:00Z"),
+            span("2026-11-26T19:00:00Z", "2026-11-26T22:00:00Z"),
+        ];
+        let through_the_night = Circumstances {
+            frozen_spans: &nights,
+            ..in_window
+        };
+        let after = at("2026-11-28T20:00:00Z");
+        assert_eq!(told(through_the_night), (Some(after), Some(WaitingFor::Freeze)));
+        // One that is over, and one that begins when it has started.
+        let elsewhere = [
+            span("2026-11-25T00:00:00Z", NOON),
+            span("2026-11-26T12:00:01Z", EVENING),
+        ];
+        let unhindered = Circumstances {
+            frozen_spans: &elsewhere,
+            ..ready()
+        };
+        assert_eq!(told(unhindered), (Some(at(NOON)), None));
     }
 
     #[test]

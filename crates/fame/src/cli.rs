@@ -65,9 +65,15 @@ pub(crate) enum Command {
     /// Customers' environments that have an app installed
     #[command(subcommand)]
     Environments(commands::environments::EnvironmentsCommand),
+    /// Your own words on customers' environments, to choose them by
+    #[command(subcommand)]
+    Tags(commands::tags::TagsCommand),
     /// Hotfixes: versions pushed to customers' environments
     #[command(subcommand)]
     Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// When nothing of an app starts in customers' environments
+    #[command(subcommand)]
+    Freezes(commands::freezes::FreezesCommand),
     /// Which versions each country has, what is missing, and whether it is the same content everywhere
     Matrix(commands::matrix::MatrixArgs),
     /// Which version each environment has

@@ -98,6 +98,8 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Matrix(args) => args.run(&session().await?).await,
         Command::Fleet(args) => args.run(&session().await?).await,
         Command::Events(args) => args.run(&session().await?).await,
+        Command::Tags(command) => command.run(&session().await?).await,
+        Command::Freezes(command) => command.run(&session().await?).await,
         Command::Publishers(command) => command.run(&session().await?).await,
         Command::Webhooks(command) => command.run(&session().await?).await,
         Command::Operator(command) => command.run(&session().await?).await,

@@ -13,10 +13,13 @@ use data_encoding::HEXLOWER;
 use domain::{
     agent::{AgentState, is_silent},
     country::CountryCode,
+    environment::EnvironmentKind,
+    freeze::FrozenPlaces,
     instant::Instant,
     operation::OperationKind,
     principal::PrincipalKind,
     publisher::{Grant, Right},
+    tags::Tags,
     version::{AppVersion, SyncMode},
 };
 use std::time::Duration;
@@ -28,7 +31,7 @@ use store::{
     customers::Customer,
     environments,
     environments::EnvironmentEntry,
-    freezes::Freeze,
+    freezes::{AppFreeze, Freeze},
     hotfixes::Operation,
     principals::AppPrincipal,
     publishers::{PublisherToken, TrustedPublisher},
@@ -123,6 +126,9 @@ pub(crate) fn registered_customer(customer: Customer) -> Result<wire::operator::
         administrators: administration.administrators.into_iter().collect(),
         clients: administration.clients.into_iter().collect(),
         partners: partners.collect(),
+        display_name: customer.display_name,
+        domain: customer.domain,
+        notes: customer.notes,
         etag: customer.etag,
     })
 }
@@ -134,6 +140,22 @@ pub(crate) fn freeze(freeze: Freeze) -> Result<wire::operator::Freeze> {
         reason: freeze.reason,
         frozen_on: freeze.frozen_on,
         frozen_by: freeze.frozen_by,
+        etag: freeze.etag,
+    })
+}
+
+/// A span in which nothing of an app starts.
+pub(crate) fn app_freeze(freeze: AppFreeze) -> Result<wire::freezes::AppFreeze> {
+    let FrozenPlaces { countries, kinds } = freeze.places;
+    Ok(wire::freezes::AppFreeze {
+        id: freeze.id,
+        from: freeze.span.begins_on,
+        to: freeze.span.ends_on,
+        countries: countries.iter().map(CountryCode::to_string).collect(),
+        types: kinds.iter().map(EnvironmentKind::to_string).collect(),
+        reason: freeze.reason,
+        created_on: Some(freeze.created_on),
+        created_by: Some(freeze.created_by),
         etag: freeze.etag,
     })
 }
@@ -303,11 +325,13 @@ pub(crate) fn told_version((version, told): (Version, Told)) -> Result<wire::ver
 }
 
 /// An environment as the publisher of an app sees it that is installed there.
-pub(crate) fn environment(row: environments::InstallationEntry) -> Result<wire::environments::Environment> {
+pub(crate) fn environment(
+    row: impl Into<environments::InstallationEntry>,
+) -> Result<wire::environments::Environment> {
     let environments::InstallationEntry {
         installation: row,
         behind,
-    } = row;
+    } = row.into();
     Ok(wire::environments::Environment {
         aad_tenant_id: row.tenant_id,
         version: row.version,
@@ -318,6 +342,8 @@ pub(crate) fn environment(row: environments::InstallationEntry) -> Result<wire::
         name: row.name,
         kind: row.kind,
         behind,
+        customer_name: row.customer_name,
+        tags: row.tags.iter().flat_map(Tags::iter).map(str::to_owned).collect(),
     })
 }
 
@@ -417,6 +443,7 @@ fn identity(identity: domain::agent::Identity) -> wire::operator::Identity {
 
 /// An operation as the publisher sees it who asked for it.
 pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::EnvironmentHotfix> {
+    let reason_code = operation.reason_code().map(str::to_owned);
     Ok(wire::hotfixes::EnvironmentHotfix {
         id: operation.id,
         environment_aad_tenant_id: operation.tenant_id,
@@ -445,6 +472,8 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
         asked_run_after: operation.asked_run_after,
         postponed_on: operation.postponed_on,
         postpone_reason: operation.postpone_reason,
+        reason_code,
+        customer_name: None,
         expected_start: None,
         waiting_for: None,
     })
@@ -456,6 +485,16 @@ pub(crate) fn waiting_hotfix((operation, wait): Waiting) -> Result<wire::hotfixe
         expected_start: wait.expected_start,
         waiting_for: wait.waiting_for,
         ..hotfix(operation)?
+    })
+}
+
+/// The same with what its customer is called, where that was looked up.
+pub(crate) fn named_hotfix(
+    (waiting, customer_name): (Waiting, Option<String>),
+) -> Result<wire::hotfixes::EnvironmentHotfix> {
+    Ok(wire::hotfixes::EnvironmentHotfix {
+        customer_name,
+        ..waiting_hotfix(waiting)?
     })
 }
 

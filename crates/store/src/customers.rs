@@ -19,6 +19,12 @@ table! {
         pub administration: Administration as (administrators, clients, partners),
         /// The tag of its state.
         pub etag: Etag,
+        /// What the operator calls it, and vendors read.
+        pub display_name: Option<String>,
+        /// Its domain.
+        pub domain: Option<String>,
+        /// What the operator notes of it, for operators alone.
+        pub notes: Option<String>,
     }
 }
 
@@ -116,7 +122,8 @@ pub async fn save_customer(tx: &mut Tx<'_>, customer: &Customer) -> Result<(), S
         .clause(
             "ON CONFLICT (tenant_id) DO UPDATE
              SET administrators = excluded.administrators, clients = excluded.clients, partners = excluded.partners,
-                 etag = excluded.etag",
+                 etag = excluded.etag, display_name = excluded.display_name, domain = excluded.domain,
+                 notes = excluded.notes",
         )
         .execute()
         .await

@@ -26,7 +26,7 @@ pub use audit::AUDIT;
 pub use countries::COUNTRIES;
 pub use customers::CUSTOMERS;
 pub use environments::{ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
-pub use freezes::FREEZES;
+pub use freezes::{APP_FREEZES, FREEZES};
 pub use hotfixes::{HISTORY, HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use publishers::{TOKENS, TRUSTED_PUBLISHERS};

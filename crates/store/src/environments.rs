@@ -11,6 +11,7 @@ use domain::{
     environment::{AppScope, EnvironmentKey, EnvironmentKind, UpdateCadence, family_key, name_key},
     ids::{AppId, Etag, OperationId, TenantId},
     instant::Instant,
+    tags::Tags,
     version::{AppVersion, Availability, Dependency},
     waiting::Wait,
     window::UpdateWindow,
@@ -166,6 +167,25 @@ impl Field for Result<UpdateWindow, DamagedWindow> {
     }
 }
 
+/// What the operator calls the customer of the row `t`.
+macro_rules! customer_name {
+    () => {
+        "(SELECT c.display_name FROM customers c WHERE c.tenant_id = t.tenant_id)"
+    };
+}
+
+/// The vendor's own words on the environment of the installation `t`.
+macro_rules! tags {
+    () => {
+        "(SELECT g.tags FROM environment_tags g WHERE g.environment_id = t.environment_id AND g.app_id = t.app_id)"
+    };
+}
+
+/// What the operator calls the customer of the row `t`.
+pub(crate) const CUSTOMER_NAME: &str = customer_name!();
+/// The vendor's own words on the environment of the installation `t`.
+pub(crate) const TAGS: &str = tags!();
+
 row! {
     /// An app installed in an environment, as a vendor's list shows it.
     #[derive(Clone, Debug, PartialEq)]
@@ -188,6 +208,10 @@ row! {
         pub location_name: String,
         /// The installed version.
         pub version: AppVersion,
+        /// What the operator calls the customer, where somebody looks at it.
+        pub customer_name: Option<String> = customer_name!(),
+        /// The vendor's own words on the environment, where it has any and somebody looks at them.
+        pub tags: Option<Tags> = tags!(),
     }
 }
 
@@ -222,6 +246,16 @@ impl FromRow for InstallationEntry {
             installation: Installation::from_row(row)?,
             behind: row.get(Installation::WIDTH)?,
         })
+    }
+}
+
+/// Of which nobody has asked how far it is behind.
+impl From<Installation> for InstallationEntry {
+    fn from(installation: Installation) -> Self {
+        Self {
+            installation,
+            behind: None,
+        }
     }
 }
 
@@ -360,7 +394,7 @@ pub async fn find_installations(
     .await
 }
 
-fn key_values(key: &EnvironmentKey) -> [Value; 3] {
+pub(crate) fn key_values(key: &EnvironmentKey) -> [Value; 3] {
     [
         key.tenant_id.into(),
         Value::from(&key.family_key),
@@ -589,10 +623,12 @@ fn installation(environment: &Environment, app: &InstalledApp) -> InstallationRo
 
 /// Removes an environment and what is installed in it.
 pub async fn delete_environment(tx: &mut Tx<'_>, id: Uuid) -> Result<(), StoreError> {
-    tx.query("DELETE FROM installations WHERE environment_id = $1")
-        .bind(id)
-        .execute()
-        .await?;
+    for beside in ["installations", "environment_tags"] {
+        tx.query(format!("DELETE FROM {beside} WHERE environment_id = $1"))
+            .bind(id)
+            .execute()
+            .await?;
+    }
     tx.query("DELETE FROM environments WHERE id = $1")
         .bind(id)
         .execute()

@@ -13,6 +13,7 @@ mod fragment;
 mod numbers;
 mod roles;
 mod translator;
+mod words;
 
 use super::{
     dialect::Dialect,

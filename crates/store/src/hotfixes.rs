@@ -1,7 +1,10 @@
 //! Operations: what was asked for, where, and what became of it. How they start and end is in
 //! [`super::execution`].
 
-use super::{Db, StoreError, Tx, Value, principals::PrincipalRef, row::table};
+use super::{
+    Db, FromRow, Row, StoreError, Tx, Value, environments::CUSTOMER_NAME, principals::PrincipalRef,
+    row::table,
+};
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKind, family_key, name_key},
@@ -126,7 +129,50 @@ table! {
     }
 }
 
+/// A hotfix in a vendor's list, with what is kept beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotfixEntry {
+    /// The hotfix.
+    pub operation: Operation,
+    /// What the operator calls the customer, where somebody looks at it.
+    pub customer_name: Option<String>,
+}
+
+impl HotfixEntry {
+    /// What it is read from, over the alias `t` for operations.
+    pub fn columns() -> String {
+        format!("{}, {CUSTOMER_NAME}", Operation::COLUMNS)
+    }
+}
+
+impl FromRow for HotfixEntry {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            operation: Operation::from_row(row)?,
+            customer_name: row.get(Operation::WIDTH)?,
+        })
+    }
+}
+
+impl AsRef<Operation> for HotfixEntry {
+    fn as_ref(&self) -> &Operation {
+        &self.operation
+    }
+}
+
+impl AsRef<Self> for Operation {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Operation {
+    /// Why it was skipped or failed, in one word: what its agent took for the cause, or else what the service knows.
+    pub fn reason_code(&self) -> Option<&str> {
+        let cause = self.failure_cause.map(FailureCause::as_str);
+        cause.or(self.reason.as_deref())
+    }
+
     /// What it was asked for with: the first of a customer's plan, or itself.
     pub fn plan(&self) -> OperationId {
         self.parent_id.unwrap_or(self.id)

@@ -46,6 +46,7 @@ mod signals;
 mod sqlite;
 pub mod table;
 pub mod tables;
+pub mod tags;
 mod tls;
 pub mod transfer;
 mod value;

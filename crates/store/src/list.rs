@@ -25,7 +25,7 @@ pub(crate) use entity_set::spelled_among;
 pub use entity_set::{
     ColumnMapping, ColumnType, EntitySet, Property, Spelling, country, folded, guid, hidden, hidden_instant,
     hidden_text, in_memory, instant, number, picked, property, roles, text, truth, version, word,
-    word_in_memory,
+    word_in_memory, words,
 };
 pub use error::ListError;
 pub use groups::{GroupRequest, Groups, groups};

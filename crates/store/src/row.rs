@@ -5,7 +5,7 @@
 //! stand in the order in which the migrations have the columns.
 //!
 //! A field is kept in the column of its name; `as (column)` says another, or several for what is kept in more than
-//! one. `=> Location` says what a text is beyond being a text. A `derived` column follows from the fields, so it is
+//! one; of a row that is no table's, `= "SQL"` says how it is found out. `=> Location` says what a text is beyond being a text. A `derived` column follows from the fields, so it is
 //! written and not read: the key by which something is found or sorted.
 
 use super::{
@@ -77,6 +77,14 @@ impl ColumnValue for domain::agent::Identity {
 }
 
 impl ColumnValue for domain::freeze::Frozen {
+    const KIND: Kind = Kind::Word(is_word::<Self>);
+
+    fn value(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl ColumnValue for domain::tags::Tags {
     const KIND: Kind = Kind::Word(is_word::<Self>);
 
     fn value(&self) -> Value {
@@ -167,6 +175,9 @@ pub trait Record: FromRow {
 
 /// The names of a field's columns, with commas between.
 macro_rules! select {
+    ($field:ident = $sql:expr) => {
+        $sql
+    };
     ($field:ident) => {
         concat!("t.", stringify!($field))
     };
@@ -228,7 +239,7 @@ macro_rules! row {
     (
         $(#[$meta:meta])*
         $vis:vis struct $row:ident {
-            $($(#[$doc:meta])* pub $field:ident: $ty:ty $(as ($($column:ident),+))?),+ $(,)?
+            $($(#[$doc:meta])* pub $field:ident: $ty:ty $(as ($($column:ident),+))? $(= $sql:expr)?),+ $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -239,7 +250,7 @@ macro_rules! row {
         impl $row {
             /// What it is read from, over the alias `t`.
             $vis const COLUMNS: &'static str =
-                concat!($(", ", $crate::row::select!($field $($($column)+)?)),+).split_at(2).1;
+                concat!($(", ", $crate::row::select!($field $($($column)+)? $(= $sql)?)),+).split_at(2).1;
 
             /// How many columns those are, for whoever reads more behind them.
             #[allow(dead_code, reason = "most statements read no more")]

@@ -6,9 +6,9 @@
 
 use super::{
     agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, customers::Customer,
-    environments::Environment, environments::InstallationRow, freezes::Freeze, hotfixes::Operation,
-    idempotency::KeptKey, principals::AppPrincipal, publishers::TrustedPublisher, publishers::UnconfirmedIds,
-    row::Record, table::Table, versions::Version,
+    environments::Environment, environments::InstallationRow, freezes::AppFreeze, freezes::Freeze,
+    hotfixes::Operation, idempotency::KeptKey, principals::AppPrincipal, publishers::TrustedPublisher,
+    publishers::UnconfirmedIds, row::Record, table::Table, tags::EnvironmentTags, versions::Version,
 };
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -31,6 +31,8 @@ pub const TABLES: &[Table] = &[
     Customer::TABLE,
     TrustedPublisher::TABLE,
     UnconfirmedIds::TABLE,
+    EnvironmentTags::TABLE,
+    AppFreeze::TABLE,
 ];
 
 #[cfg(test)]

@@ -313,6 +313,7 @@ from_column_as_text! {
     domain::country::CountryCode,
     domain::freeze::Frozen,
     domain::signer::SignerRule,
+    domain::tags::Tags,
     domain::version::AppVersion,
 }
 

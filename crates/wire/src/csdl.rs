@@ -8,6 +8,7 @@ use crate::{
     apps::{AllowedAction, App, RolePermissions},
     countries::Country,
     environments::Environment,
+    freezes::AppFreeze,
     history::EnvironmentHistory,
     hotfixes::{EnvironmentHotfix, PlanReason, PlanRow},
     operator::{
@@ -132,6 +133,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
             ("webhooks", Webhook::NAME),
             ("trustedPublishers", TrustedPublisher::NAME),
             ("tokens", Token::NAME),
+            ("freezes", AppFreeze::NAME),
         ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
@@ -148,6 +150,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<WebhookDelivery>(&[]),
         entity_type::<TrustedPublisher>(&[]),
         entity_type::<Token>(&[]),
+        entity_type::<AppFreeze>(&[]),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
@@ -168,6 +171,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("webhooks/deliveries", BE_READ),
         ("trustedPublishers", BE_REMOVED),
         ("tokens", BE_ENDED),
+        ("freezes", BE_REMOVED),
     ];
     whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }

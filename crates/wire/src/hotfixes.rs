@@ -105,6 +105,12 @@ entity! {
         postponed_on "postponedOn": Option<Instant>,
         /// Why, as they say.
         postpone_reason "postponeReason": Option<String>,
+        /// Why it was Skipped or has Failed, in one word: a reason such as `AlreadyUpToDate` or `OutcomeUnknown`, or the
+        /// `failureCause`; `Reported` where the agent gave no cause.
+        #[schema(example = "AlreadyUpToDate")]
+        reason_code "reasonCode": Option<String>,
+        /// What the operator of the service calls the customer.
+        customer_name "customerName": Option<String>,
         /// When it is expected to start, while it is Scheduled; nothing where somebody has to do something before.
         #[schema(value_type = Option<String>, format = DateTime)]
         expected_start "expectedStart": Option<Instant>,

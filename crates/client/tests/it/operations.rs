@@ -15,6 +15,7 @@ use wire::{
         CadenceBody, CancelBody, InstallBody, PostponeBody, UninstallBody, UpdateBody, UpgradeSettingsBody,
     },
     agent::{ClaimRequest, Finish, Inventory, Renewal},
+    freezes::AppFreezeBody,
     hotfixes::HotfixRequestBody,
     operator::{
         AgentRegistrationBody, AppRegistrationBody, CustomerBody, EnvironmentPatchBody,
@@ -22,6 +23,7 @@ use wire::{
     },
     principals::PrincipalPatch,
     publishers::{PublisherExchange, TrustedPublisherBody},
+    tags::{EnvironmentTagsBody, TagsChangeBody},
     versions::VersionPatchBody,
     webhooks::WebhookBody,
 };
@@ -73,7 +75,7 @@ async fn every_operation_is_called_at_its_address() {
         application_family: "Family",
         name: "Name",
     };
-    call_vendor(&service.client(), principal, operation).await;
+    call_vendor(&service.client(), principal, operation, environment).await;
     call_operator(&service.client(), principal, environment).await;
     call_agent(&service.client(), operation).await;
     call_customer(&service.client(), tenant, operation).await;
@@ -103,7 +105,12 @@ macro_rules! call {
     ($($call:expr),+ $(,)?) => { $(drop($call.await);)+ };
 }
 
-async fn call_vendor(client: &Client, principal: PrincipalId, operation: OperationId) {
+async fn call_vendor(
+    client: &Client,
+    principal: PrincipalId,
+    operation: OperationId,
+    environment: EnvironmentPath<'_>,
+) {
     let (principals, versions) = (PrincipalPatch::default(), VersionPatchBody::default());
     let hotfix = HotfixRequestBody {
         environment_aad_tenant_id: Uuid::nil(),
@@ -171,6 +178,13 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         client.delete_trusted_publisher(APP, principal.0),
         client.list_tokens(APP).all(),
         client.revoke_token(APP, principal.0),
+        client.get_tags(APP, environment),
+        client.put_tags(APP, environment, &EnvironmentTagsBody::default()),
+        client.change_tags(APP, &TagsChangeBody::default()),
+        client.list_app_freezes(APP).all(),
+        client.get_app_freeze(APP, principal.0),
+        client.put_app_freeze(APP, principal.0, &AppFreezeBody::default()),
+        client.delete_app_freeze(APP, principal.0),
         client.get_oidc_audience(),
         client.exchange_oidc_token(&exchange),
         client.end_oidc_token(),

@@ -495,7 +495,7 @@ impl EnvironmentsCommand {
 }
 
 impl EnvironmentArgs {
-    fn path(&self) -> EnvironmentPath<'_> {
+    pub(in crate::commands) fn path(&self) -> EnvironmentPath<'_> {
         EnvironmentPath {
             aad_tenant_id: self.aad_tenant,
             application_family: &self.family,

@@ -172,6 +172,31 @@ const CUSTOMERS: [Customer; 10] = [
     customer("Munich", "DE", "01:00", "07:00", "W. Europe Standard Time"),
 ];
 
+/// Each customer's tenant, and what it is called.
+pub(super) fn customers() -> impl Iterator<Item = (Uuid, String)> {
+    let named = |customer: &Customer| {
+        (
+            customer_tenant(customer.city),
+            format!("CRONUS {}", customer.city),
+        )
+    };
+    CUSTOMERS.iter().map(named)
+}
+
+/// Tags of the Sales Pack, and the environments that have them.
+pub(super) const TAGS: [(&str, &str); 2] = [
+    ("ring0", "type eq 'Sandbox'"),
+    ("early adopter", "startswith(name,'Seattle')"),
+];
+
+/// Days from now on when a freeze of the Sales Pack begins and ends: behind everything that waits.
+pub(super) const FREEZE_DAYS: (i64, i64) = (200, 207);
+
+/// That freeze.
+pub(super) fn freeze() -> Uuid {
+    id("freeze")
+}
+
 /// The environments of each customer: what follows the city in the name, and the type.
 const PLACES: [(&str, &str); 4] = [
     ("Production", "Production"),

@@ -15,11 +15,13 @@ use domain::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use wire::{
+    freezes::AppFreezeBody,
     hotfixes::{EnvironmentHotfix, HotfixRequestBody},
     operator::{
         AppRegistrationBody, CustomerBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody,
         WindowBody,
     },
+    tags::TagsChangeBody,
     versions::VersionPatchBody,
 };
 
@@ -192,12 +194,23 @@ async fn live_the_past(actors: &Actors, time: &Timekeeper, today: Instant) -> an
     )
     .await
     .context("registering the sample environments")?;
-    let administrators = CustomerBody {
-        clients: vec![CUSTOMER_ADMIN.principal_id()],
-        ..CustomerBody::default()
-    };
-    let customer = CUSTOMER_ADMIN.tenant().into();
-    actors.operator.put_customer(customer, &administrators).await?;
+    for (tenant, name) in demo::customers() {
+        let clients = (tenant == CUSTOMER_ADMIN.tenant()).then(|| CUSTOMER_ADMIN.principal_id());
+        let customer = CustomerBody {
+            clients: clients.into_iter().collect(),
+            display_name: Some(name),
+            ..CustomerBody::default()
+        };
+        actors.operator.put_customer(tenant.into(), &customer).await?;
+    }
+    for (tag, filter) in demo::TAGS {
+        let change = TagsChangeBody {
+            filter: filter.to_owned(),
+            add: vec![tag.to_owned()],
+            remove: Vec::new(),
+        };
+        actors.contributor.change_tags(SALES_PACK.id(), &change).await?;
+    }
 
     let day = days_before(today, demo::HOTFIX_DAY);
     time.set(day).await?;
@@ -261,6 +274,18 @@ async fn schedule_the_future(actors: &Actors, now: Instant) -> anyhow::Result<()
         let run_after = Some(Instant(now.0 + days * DAY));
         schedule(actors, &environments, hotfix, run_after).await?;
     }
+    let in_days = |days: i64| Instant(now.0 + days * DAY).to_string();
+    let freeze = AppFreezeBody {
+        from: in_days(demo::FREEZE_DAYS.0),
+        to: in_days(demo::FREEZE_DAYS.1),
+        countries: Vec::new(),
+        types: vec!["Production".to_owned()],
+        reason: "Stocktaking: nobody is there to help.".to_owned(),
+    };
+    let request = actors
+        .owner
+        .put_app_freeze(SALES_PACK.id(), demo::freeze(), &freeze);
+    request.await?;
     Ok(())
 }
 

@@ -52,6 +52,7 @@ mod replicas;
 mod reports;
 mod service;
 mod services;
+mod side_data;
 mod signatures;
 mod signing_in;
 mod sources;

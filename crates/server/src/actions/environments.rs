@@ -94,6 +94,16 @@ fn environment_missing(name: &str, country: CountryCode) -> RuleError {
     RuleError::new(Code::EnvironmentNotFound, message).about(format!("environments/{name}"))
 }
 
+/// What is told of an environment that is not there, or has the app not installed: the same, to whoever asks for the app.
+pub(super) fn not_installed(app: AppId, key: &EnvironmentKey) -> RuleError {
+    let (tenant, family, name) = (key.tenant_id, &key.family_key, &key.name_key);
+    let message = format!(
+        "There is no environment '{name}' of tenant {tenant} in the family '{family}' that has the app installed."
+    );
+    let target = format!("apps/{app}/environments/{tenant}/{family}/{name}");
+    RuleError::new(Code::EnvironmentNotFound, message).about(target)
+}
+
 fn ambiguous(name: &str, fitting: &[InstallationEntry]) -> RuleError {
     let several: Vec<_> = fitting
         .iter()

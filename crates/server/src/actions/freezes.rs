@@ -1,5 +1,8 @@
 //! The operator's emergency stop: what is frozen changes nothing and begins nothing, and whoever asks is told why. What has
-//! begun goes on, reading does, and a hotfix that waits can be canceled.
+//! begun goes on, reading does, and a hotfix that waits can be canceled. What an app's owners hold beforehand is in
+//! [`of_apps`].
+
+pub(crate) mod of_apps;
 
 use super::{
     Principal, Service,

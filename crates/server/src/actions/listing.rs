@@ -178,7 +178,7 @@ pub(crate) async fn groups<T: FromRow>(
 ) -> Result<Groups> {
     scope.admit(service).await?;
     let now = service.clock.now();
-    let groups = list::groups(&service.db, entity_set, scope.rows(), request, now).await?;
+    let groups = list::groups(&service.db, entity_set, scope.rows(now), request, now).await?;
     if groups.rows.is_empty() {
         scope.explain_nothing(service).await?;
     }

@@ -30,6 +30,7 @@ mod refused;
 pub(crate) mod repeat;
 pub(crate) mod retention;
 pub(crate) mod sweep;
+pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upload;

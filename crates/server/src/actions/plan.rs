@@ -30,6 +30,7 @@ use store::{
     environments::{
         self, Environment, Installation, InstalledApp, Objection, Occupation, Outlook, PlannedInstallation,
     },
+    freezes::{AppFreeze, app_freezes_after},
     list::{Completion, ListRequest, Page},
     principals,
     versions::{self, Version},
@@ -48,6 +49,8 @@ struct Plan {
     visible: HashSet<AppId>,
     /// What the operator has stopped, which speaks against all of them.
     frozen: Option<Objection>,
+    /// When nothing of the app starts, as its owners say.
+    app_freezes: Vec<AppFreeze>,
     /// The agents that are there and work.
     at_work: HashSet<Uuid>,
     start: AskedStart,
@@ -116,6 +119,7 @@ pub(crate) async fn plan_hotfixes(
             code: "Frozen".into(),
             message,
         }),
+        app_freezes: app_freezes_after(&service.db, app, now).await?,
         at_work,
         start,
         forecasts: Mutex::default(),
@@ -220,11 +224,13 @@ impl Plan {
         objections.extend(why_held(&environment));
         let window =
             window_of(&environment).map_err(|error| StoreError::broken(Chain(&error).to_string()))?;
+        let frozen_spans = waits::spans_in(&self.app_freezes, self.app, &environment);
         let circumstances = Circumstances {
             run_after: self.start.run_after.unwrap_or(self.now),
             window: (!self.start.ignores_window).then_some(window),
             is_held: environment.is_held(),
             is_frozen: self.frozen.is_some(),
+            frozen_spans: &frozen_spans,
             has_agent: waits::has_agent(&environment, &self.at_work),
             is_occupied: occupations.iter().any(|one| one.is_running),
         };

@@ -4,17 +4,17 @@ use super::{Service, execution::window_of};
 use crate::error::Result;
 use domain::{
     chain::Chain,
-    freeze::Frozen,
-    ids::PrincipalId,
+    freeze::{Frozen, FrozenSpan},
+    ids::{AppId, PrincipalId},
     instant::Instant,
-    operation::OperationStatus,
+    operation::{OperationKind, OperationStatus},
     waiting::{Circumstances, Wait},
 };
 use std::collections::{HashMap, HashSet};
 use store::{
     StoreError, agents,
     environments::{self, Environment},
-    freezes,
+    freezes::{self, AppFreeze},
     hotfixes::Operation,
 };
 use uuid::Uuid;
@@ -32,6 +32,14 @@ pub(super) async fn agents_at_work(service: &Service, now: Instant) -> Result<Ha
 /// Whether an agent that works serves an environment.
 pub(super) fn has_agent(environment: &Environment, at_work: &HashSet<Uuid>) -> bool {
     environment.agent_id.is_some_and(|agent| at_work.contains(&agent))
+}
+
+/// When nothing of an app starts in an environment, as the app's owners say.
+pub(super) fn spans_in(freezes: &[AppFreeze], app: AppId, environment: &Environment) -> Vec<FrozenSpan> {
+    let concerned = freezes
+        .iter()
+        .filter(|freeze| freeze.concerns(app, environment.country_code, environment.kind));
+    concerned.map(|freeze| freeze.span).collect()
 }
 
 /// A hotfix with what it waits for. It has been scheduled, whether or not that can be found out.
@@ -71,7 +79,8 @@ async fn waits_of(service: &Service, operations: Vec<Operation>) -> Result<Vec<W
     }
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let now = service.clock.now();
-    let surroundings = Surroundings::read(service, &ids, now).await?;
+    let apps: HashSet<AppId> = operations.iter().map(|operation| operation.app_id).collect();
+    let surroundings = Surroundings::read(service, &ids, &apps, now).await?;
     let with_wait = operations.into_iter().map(|operation| {
         let wait = surroundings.wait(&operation, now)?;
         Ok((operation, wait))
@@ -85,11 +94,16 @@ struct Surroundings {
     /// The environments in which something runs.
     occupied: HashSet<Uuid>,
     frozen: Vec<Frozen>,
+    app_freezes: Vec<AppFreeze>,
     at_work: HashSet<Uuid>,
 }
 
 impl Surroundings {
-    async fn read(service: &Service, ids: &[Uuid], now: Instant) -> Result<Self> {
+    async fn read(service: &Service, ids: &[Uuid], apps: &HashSet<AppId>, now: Instant) -> Result<Self> {
+        let mut app_freezes = Vec::new();
+        for app in apps {
+            app_freezes.extend(freezes::app_freezes_after(&service.db, *app, now).await?);
+        }
         let found = environments::environments_by_ids(&service.db, ids).await?;
         let occupations = environments::occupations_of(&service.db, ids).await?;
         let running = occupations.into_iter().filter(|one| one.is_running);
@@ -97,6 +111,7 @@ impl Surroundings {
             environments: found.into_iter().map(|one| (one.id, one)).collect(),
             occupied: running.map(|one| one.environment).collect(),
             frozen: freezes::all(&service.db).await?,
+            app_freezes,
             at_work: agents_at_work(service, now).await?,
         })
     }
@@ -111,12 +126,17 @@ impl Surroundings {
             false => Some(window_of(environment)?),
         };
         let object_id = operation.created_by_object_id.map(PrincipalId);
+        let frozen_spans = match operation.kind {
+            OperationKind::Hotfix => spans_in(&self.app_freezes, operation.app_id, environment),
+            _ => Vec::new(),
+        };
         let stops = |one: &Frozen| one.stops(operation.app_id, &operation.created_by, object_id);
         let circumstances = Circumstances {
             run_after: operation.run_after,
             window,
             is_held: environment.is_held(),
             is_frozen: self.frozen.iter().any(stops),
+            frozen_spans: &frozen_spans,
             has_agent: has_agent(environment, &self.at_work),
             is_occupied: self.occupied.contains(&environment.id),
         };

@@ -23,7 +23,7 @@ const HOTFIXES: &str = "environmentHotfixes";
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 10] = [
+const COLLECTIONS: [&str; 11] = [
     "apps",
     "countries",
     "principals",
@@ -34,10 +34,11 @@ const COLLECTIONS: [&str; 10] = [
     "deliveries",
     "trustedPublishers",
     "tokens",
+    "freezes",
 ];
 
 /// Every other literal of the API.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "$metadata",
     "$count",
     "getMyPermissions",
@@ -50,6 +51,7 @@ const WORDS: [&str; 12] = [
     "events",
     "history",
     "whatIf",
+    "tags",
 ];
 
 /// An address in the one form that is routed.

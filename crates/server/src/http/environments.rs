@@ -87,7 +87,7 @@ pub(crate) async fn list_environment_history(
         environments::get_environment(context.service(), &context.principal, app, country, &address).await?;
     let scope = ListScope::OfEnvironment {
         principal: Some((&context.principal, app)),
-        environment: found.environment_id,
+        environment: found.installation.environment_id,
     };
     let fragment = format!("{}/history", fragment(RESOURCE, app, country));
     lists::list_scope(

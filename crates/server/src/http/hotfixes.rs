@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     actions::{
+        customers::registration,
         hotfixes::{self, ScheduleHotfix},
         listing,
         plan::{self, AskedStart},
@@ -28,6 +29,7 @@ use domain::{
     waiting::WaitingFor,
 };
 use std::sync::Arc;
+use store::hotfixes::HotfixEntry;
 use utoipa::IntoParams;
 use wire::{
     ErrorBody, List,
@@ -97,9 +99,14 @@ async fn addressed(
     responses((status = 200, body = List<EnvironmentHotfix>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_hotfixes(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
     let service = Arc::clone(context.service());
-    let complete = move |batch, with_waits| {
+    let complete = move |batch: Vec<HotfixEntry>, with_waits| {
         let service = Arc::clone(&service);
-        async move { waits::waits_if(&service, batch, with_waits).await }
+        async move {
+            let named = batch.into_iter().map(|row| (row.operation, row.customer_name));
+            let (operations, names): (Vec<_>, Vec<_>) = named.unzip();
+            let waiting = waits::waits_if(&service, operations, with_waits).await?;
+            Ok::<Vec<_>, Error>(waiting.into_iter().zip(names).collect())
+        }
     };
     let added = (WAITING, complete);
     lists::list_with(
@@ -107,7 +114,7 @@ pub(crate) async fn list_hotfixes(Path(path): Path<ListPath>, context: RequestCo
         path,
         (RESOURCE, &listing::HOTFIXES),
         added,
-        wire_rows::waiting_hotfix,
+        wire_rows::named_hotfix,
     )
     .await
 }
@@ -208,8 +215,12 @@ pub(crate) async fn get_hotfix(
     let with_wait = context.selects::<EnvironmentHotfix>(WAITING)?;
     let mut hotfix = waits::waits_if(service, vec![hotfix], with_wait).await?;
     let hotfix = hotfix.pop().ok_or_else(|| Error::fault("a hotfix got lost"))?;
+    let name = match context.selects::<EnvironmentHotfix>(&["customerName"])? {
+        true => registration::customer_name(service, hotfix.0.tenant_id).await?,
+        false => None,
+    };
     context.found(
-        &wire_rows::waiting_hotfix(hotfix)?,
+        &wire_rows::named_hotfix((hotfix, name))?,
         &fragment(RESOURCE, app, country),
     )
 }

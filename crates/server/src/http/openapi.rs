@@ -47,6 +47,8 @@ use utoipa::{
         (name = "events", description = "What happens to an app, as it happens."),
         (name = "webhooks", description = "Who is told what happens to an app, and what they were told."),
         (name = "trustedPublishers", description = "Pipelines that may act for an app, and how their runs sign in."),
+        (name = "tags", description = "A vendor's own words on the environments that have its app."),
+        (name = "freezes", description = "When nothing of an app starts, as its owners say."),
         (name = "operator", description = "What those do who run the service."),
         (name = "agent", description = "For agents, which carry operations out beside the environments."),
         (name = "admin", description = "What customers do with the apps in their environments: a subset of Business Central's Admin Center API."),

@@ -126,7 +126,7 @@ pub(crate) async fn list_tokens(Path(app): Path<String>, context: RequestContext
         app,
     };
     let permission = Permission::read(Resource::Tokens);
-    let wanted = context.list_request(&listing::TOKENS);
+    let wanted = context.wanted(&listing::TOKENS);
     let wanted = context.reveal_to_permitted(app, permission, wanted).await?;
     let list = (&*listing::TOKENS, &*fragment(Resource::Tokens, app, None));
     lists::list_wanted(&context, scope, list, wanted, wire_rows::token).await

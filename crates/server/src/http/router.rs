@@ -1,8 +1,8 @@
 //! The table of contents: every address of the service, and what answers there.
 
 use super::{
-    agent, apps, context, countries, environments, exchange, extract::AppState, feed, health, hotfixes,
-    metadata, oidc, openapi, principals, problem, publishers, versions, webhooks,
+    agent, apps, context, countries, environments, exchange, extract::AppState, feed, freezes, health,
+    hotfixes, metadata, oidc, openapi, principals, problem, publishers, tags, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -70,6 +70,14 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         ))
         .routes(routes!(publishers::list_tokens))
         .routes(routes!(publishers::revoke_token))
+        .routes(routes!(tags::get_tags, tags::put_tags))
+        .routes(routes!(tags::change_tags))
+        .routes(routes!(freezes::list_app_freezes))
+        .routes(routes!(
+            freezes::get_app_freeze,
+            freezes::put_app_freeze,
+            freezes::delete_app_freeze
+        ))
 }
 
 /// The operator API.

@@ -72,6 +72,7 @@ fn lists_are_asked_by_what_they_show() {
     agree::<operator::RegisteredAgent, _>(&AGENTS);
     agree::<operator::Freeze, _>(&FREEZES);
     agree::<operator::RegisteredCustomer, _>(&CUSTOMERS);
+    agree::<wire::freezes::AppFreeze, _>(&APP_FREEZES);
     agree::<webhooks::Webhook, _>(&WEBHOOKS);
     agree::<webhooks::WebhookDelivery, _>(&DELIVERIES);
     agree::<wire::publishers::TrustedPublisher, _>(&TRUSTED_PUBLISHERS);

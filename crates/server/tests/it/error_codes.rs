@@ -144,6 +144,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The app has as many trusted publishers as may be.",
     ),
     (
+        "TooManyFreezes",
+        Code::EntityValidationFailed,
+        "The app has as many freezes that are not over as may be.",
+    ),
+    (
         "PublisherMismatch",
         Code::Forbidden,
         "The pipeline's token says otherwise than a trusted publisher expects; the message names both.",

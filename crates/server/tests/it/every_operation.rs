@@ -277,6 +277,9 @@ pub(crate) struct Own {
     ending_run: Option<Caller>,
     /// A token that may be ended.
     doomed_token: Uuid,
+    /// A freeze of the app, and one that may be removed.
+    app_freeze: Uuid,
+    doomed_freeze: Uuid,
     /// A code that nobody has used.
     code: String,
     /// What an agent holds, and goes on to hold.
@@ -361,7 +364,28 @@ fn of_an_app() -> Vec<Sample> {
         sample("revoke_token", owner)
             .succeeds_with(204)
             .with("id", |own| own.doomed_token.to_string()),
+        sample("get_tags", reader),
+        sample("put_tags", contributor).body(|_| json!({ "tags": ["ring0"] })),
+        sample("change_tags", contributor)
+            .body(|_| json!({ "filter": "type eq 'Sandbox'", "add": ["ring1"] })),
+        sample("list_app_freezes", reader),
+        sample("get_app_freeze", reader).with("id", app_freeze),
+        sample("put_app_freeze", owner)
+            .with("id", app_freeze)
+            .body(|_| freeze_body()),
+        sample("delete_app_freeze", owner)
+            .succeeds_with(204)
+            .with("id", |own| own.doomed_freeze.to_string()),
     ]
+}
+
+fn app_freeze(own: &Own) -> String {
+    own.app_freeze.to_string()
+}
+
+/// Nothing is due by then.
+fn freeze_body() -> Value {
+    json!({ "from": "2098-12-20T00:00:00Z", "to": "2099-01-04T00:00:00Z", "reason": "Nobody is there." })
 }
 
 /// A publisher that no run fits.
@@ -779,7 +803,14 @@ impl Fixture {
                 owner.trusts(id, &elsewhere()).await.expect(201);
             }
         }
+        let [app_freeze, doomed_freeze] = [Uuid::new_v4(), Uuid::new_v4()];
+        for id in [app_freeze, doomed_freeze] {
+            let path = format!("{}/freezes/{id}", owner.app_path());
+            owner.put(path, freeze_body()).await.expect(201);
+        }
         Own {
+            app_freeze,
+            doomed_freeze,
             publisher,
             doomed_publisher,
             shown: mint(&run_for(owner.base_url())),

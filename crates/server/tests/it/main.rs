@@ -65,6 +65,7 @@ mod requests;
 mod restart;
 mod retention;
 mod samples;
+mod side_data;
 mod signers;
 mod store_failures;
 mod transfer;

@@ -3,16 +3,17 @@
 use super::{guid_value, instant_or_null, instant_value, text_or_null, version_or_null, version_value};
 use crate::{
     environments::{
-        AGENT, AGENT_KEY, BEHIND, BEHIND_DEPENDS_ON, EnvironmentEntry, Installation, InstallationEntry,
-        Objection, PlannedInstallation,
+        AGENT, AGENT_KEY, BEHIND, BEHIND_DEPENDS_ON, CUSTOMER_NAME, EnvironmentEntry, Installation,
+        InstallationEntry, Objection, PlannedInstallation, TAGS,
     },
     list::{
         EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, number, property,
-        text, truth, version, word, word_in_memory,
+        text, truth, version, word, word_in_memory, words,
     },
 };
 use domain::{
     environment::{EnvironmentKind, family_key, name_key},
+    tags::Tags,
     waiting::WaitingFor,
 };
 use odata::{Fold, Scalar, Type, Value};
@@ -23,6 +24,15 @@ const KEYS: [&str; 3] = ["aadTenantId", "name", "applicationFamily"];
 
 /// Where an environment is. Nobody may have said so.
 const LOCATION: &str = "NULLIF(t.location_name, '')";
+
+/// The tags of an installation, which may have none.
+const TAGS_OR_NONE: &str = "COALESCE((SELECT g.tags FROM environment_tags g \
+     WHERE g.environment_id = t.environment_id AND g.app_id = t.app_id), '')";
+
+fn tags(row: &Installation) -> Value<'_> {
+    let tags = row.tags.iter().flat_map(Tags::iter);
+    Value::List(tags.map(Value::text).collect())
+}
 
 fn shown(location: &str) -> Option<&str> {
     Some(location).filter(|location| !location.is_empty())
@@ -122,15 +132,22 @@ fn installations<R: AsRef<Installation>>(columns: &'static str, own: Vec<Propert
         property("type", word::<EnvironmentKind>("t.kind"), |row| {
             Value::text(row.as_ref().kind.as_str())
         }),
+        property("customerName", text(CUSTOMER_NAME).or_null(), |row| {
+            text_or_null(row.as_ref().customer_name.as_ref())
+        }),
+        property("tags", words(TAGS_OR_NONE), |row| tags(row.as_ref())),
     ];
     properties.extend(own);
-    EntitySet::new(
+    let installations = EntitySet::new(
         "environment",
         ("installations t", columns),
         &KEYS,
         None,
         properties,
-    )
+    );
+    installations
+        .found_out("customerName", CUSTOMER_NAME)
+        .found_out("tags", TAGS)
 }
 
 /// All environments.

@@ -5,6 +5,7 @@ use super::{
     fragment::{Fragment, Yields},
     numbers, roles,
     translator::{Translation, Translator},
+    words,
 };
 use crate::{dialect::Dialect, list::entity_set::ColumnMapping};
 use odata::{Account, Expression, Filter, Instant, NodeId, Reference};
@@ -90,11 +91,15 @@ fn translate(translator: &mut Translator<'_>, id: NodeId, null_is_false: bool) -
         Expression::Call { function, arguments } => calls::call(translator, *function, arguments),
         Expression::InCollection {
             collection, operand, ..
-        } if filter.is_constant(*operand) => roles::membership(translator, collection.source, id),
-        Expression::Lambda { collection, .. } => roles::membership(translator, collection.source, id),
+        } if filter.is_constant(*operand) => membership(translator, collection.source, id),
+        Expression::Lambda { collection, .. } => membership(translator, collection.source, id),
         Expression::Count(collection) => roles::count(translator, collection.source),
         _ => None,
     }
+}
+
+fn membership(translator: &mut Translator<'_>, source: Reference, id: NodeId) -> Option<Translation> {
+    roles::membership(translator, source, id).or_else(|| words::membership(translator, source, id))
 }
 
 fn chain(translator: &mut Translator<'_>, operands: &[NodeId], word: &str) -> Option<Translation> {

@@ -20,8 +20,8 @@ pub struct EntitySet<T> {
     pub(crate) condition: Option<&'static str>,
     /// What `T` is made of.
     pub(crate) columns: &'static str,
-    /// The property that costs more than others.
-    pub(crate) bulk: Option<Bulk>,
+    /// The properties that are not read where nobody looks at them.
+    pub(crate) bulk: Vec<Bulk>,
     /// The order of those who do not ask for another.
     pub(crate) order: OrderBy,
     pub(crate) mappings: Vec<ColumnMapping>,
@@ -30,12 +30,12 @@ pub struct EntitySet<T> {
     shown_in: Vec<Option<&'static str>>,
 }
 
-/// A property that is not read where nobody looks at it.
+/// A property that makes rows large, or that takes a search to find.
 #[derive(Clone, Copy)]
 pub(crate) struct Bulk {
     pub(crate) property: usize,
     pub(crate) column: &'static str,
-    /// What is read in place of the column.
+    /// What is read in its place where nobody looks at it.
     pub(crate) stand_in: &'static str,
     /// Whether those look at it who select nothing.
     pub(crate) is_shown: bool,
@@ -115,6 +115,8 @@ pub enum ColumnType {
     Instant,
     /// `BIGINT` with a bit for each role.
     Roles,
+    /// `TEXT` with a word on each line, and the end of a line before the first as well.
+    Words,
     /// Nothing that SQL could decide anything by; the row in memory knows.
     Memory,
     /// Nothing that could be filtered or sorted by anywhere.
@@ -173,7 +175,7 @@ impl<T> EntitySet<T> {
             schema,
             table,
             condition: None,
-            bulk: None,
+            bulk: Vec::new(),
             columns,
             order,
             mappings,
@@ -191,23 +193,33 @@ impl<T> EntitySet<T> {
     /// The same, in which the property `name` is not read where nobody looks at it: a list in `column`, whose rows may be
     /// large.
     pub fn with_bulk(mut self, name: &str, column: &'static str) -> Self {
-        self.bulk = self.schema.find(name).map(|property| Bulk {
+        self.bulk.extend(self.schema.find(name).map(|property| Bulk {
             property,
             column,
             stand_in: "'[]'",
             is_shown: true,
-        });
+        }));
         self
     }
 
     /// The same, in which the number `name` is counted by `column`, SQL over the alias `t`, for those alone who look at it.
-    pub fn with_counted(mut self, name: &str, column: &'static str) -> Self {
-        self.bulk = self.schema.find(name).map(|property| Bulk {
+    pub fn with_counted(self, name: &str, column: &'static str) -> Self {
+        self.found_out_as(name, column, "NULL")
+    }
+
+    /// The same, in which the property `name`, which is shown only when it is selected, is found out by `column` only where
+    /// somebody looks at it.
+    pub fn found_out(self, name: &str, column: &'static str) -> Self {
+        self.found_out_as(name, column, "CAST(NULL AS TEXT)")
+    }
+
+    fn found_out_as(mut self, name: &str, column: &'static str, stand_in: &'static str) -> Self {
+        self.bulk.extend(self.schema.find(name).map(|property| Bulk {
             property,
             column,
-            stand_in: "NULL",
+            stand_in,
             is_shown: false,
-        });
+        }));
         self
     }
 
@@ -344,6 +356,16 @@ pub fn instant(column: &'static str) -> Kind {
 /// The roles of a principal.
 pub fn roles(column: &'static str) -> Kind {
     Kind::of(Type::Collection(role_type()), column, column, ColumnType::Roles)
+}
+
+/// Words, each on a line of the column, which is empty where there is none.
+pub fn words(column: &'static str) -> Kind {
+    Kind::of(
+        Type::Collection(Scalar::String),
+        column,
+        column,
+        ColumnType::Words,
+    )
 }
 
 /// The type of one role.

@@ -124,9 +124,8 @@ impl<'s> Term<'s> {
         let (OrderKey::Property(property) | OrderKey::Lower(property) | OrderKey::Count(property)) = term.key;
         let mapping = mappings.get(property)?;
         let sql = match (term.key, &mapping.column_type) {
-            (_, ColumnType::Memory | ColumnType::Hidden) | (OrderKey::Property(_), ColumnType::Roles) => {
-                return None;
-            }
+            (_, ColumnType::Memory | ColumnType::Hidden | ColumnType::Words)
+            | (OrderKey::Property(_), ColumnType::Roles) => return None,
             (OrderKey::Property(_), _) => mapping.key.to_owned(),
             // The databases make other letters small in other ways.
             (OrderKey::Lower(_), ColumnType::Folded(_, Spelling::Ascii) | ColumnType::Version) => {

@@ -1,6 +1,6 @@
 //! What a caller wants of a list: their query options, bound to the list's description.
 
-use super::entity_set::{Bulk, EntitySet};
+use super::entity_set::EntitySet;
 use crate::filter::hidden_property;
 use odata::{
     ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Select, SkipToken, bind_filter,
@@ -26,7 +26,7 @@ pub struct ListRequest {
     pub after: Option<SkipToken>,
     /// Tells the tokens of this query from those of others.
     pub fingerprint: u64,
-    /// Whether nobody looks at what makes rows large.
+    /// Whether nobody looks at what makes rows large, or takes a search to find.
     pub without_bulk: bool,
     /// Whether whoever reads the rows has to ask the database more about each batch. Then none of its connections is held
     /// between two batches, and each batch shows its rows as they are when it is read.
@@ -48,6 +48,16 @@ impl ListRequest {
             without_bulk: false,
             in_portions: false,
         }
+    }
+
+    /// The rows for which a filter holds, in the usual order.
+    ///
+    /// # Errors
+    /// [`QueryError`] for what the filter cannot mean for this list.
+    pub fn filtered<T>(entity_set: &EntitySet<T>, filter: &str) -> Result<Self, QueryError> {
+        let mut options = Options::default();
+        options.filter = Some(filter.to_owned());
+        Self::bind(entity_set, &options, None, 0)
     }
 
     /// What the options of a list mean for it. Tokens of its pages bear the `fingerprint` of the query.
@@ -144,25 +154,18 @@ impl<T> EntitySet<T> {
         Err(QueryError::at(ErrorCode::InvalidFilter, option, position, what))
     }
 
-    /// Whether nobody looks at the property that costs more than others.
+    /// Whether nobody looks at any of the properties that are not read then.
     fn is_without_bulk(&self, select: &Select, filter: Option<&Filter>, order: &OrderBy) -> bool {
-        let Some(Bulk {
-            property: bulk,
-            is_shown,
-            ..
-        }) = self.bulk
-        else {
-            return false;
-        };
+        let is_bulk = |at: usize| self.bulk.iter().any(|bulk| bulk.property == at);
         let is_selected = match select {
-            Select::Only(properties) => properties.contains(&bulk),
-            Select::All => is_shown,
+            Select::Only(properties) => properties.iter().any(|at| is_bulk(*at)),
+            Select::All => self.bulk.iter().any(|bulk| bulk.is_shown),
         };
-        let is_filtered = || filter.is_some_and(|filter| hidden_property(filter, |at| at == bulk).is_some());
+        let is_filtered = || filter.is_some_and(|filter| hidden_property(filter, is_bulk).is_some());
         let is_sorted = || {
             order.terms.iter().any(|term| {
                 let (OrderKey::Property(at) | OrderKey::Lower(at) | OrderKey::Count(at)) = term.key;
-                at == bulk
+                is_bulk(at)
             })
         };
         !is_selected && !is_filtered() && !is_sorted()

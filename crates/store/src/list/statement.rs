@@ -124,13 +124,11 @@ impl<T: FromRow> Statement<T> {
 
     /// The same without what makes rows large, for those who do not look at it.
     pub(crate) fn without_bulk(self) -> Self {
-        let Some(bulk) = self.entity_set.bulk else {
-            return self;
-        };
-        Self {
-            columns: self.columns.replace(bulk.column, bulk.stand_in).into(),
-            ..self
-        }
+        let bulk = self.entity_set.bulk.iter();
+        let columns = bulk.fold(self.columns, |columns, bulk| {
+            columns.replace(bulk.column, bulk.stand_in).into()
+        });
+        Self { columns, ..self }
     }
 
     /// The same of rows that are completed before anything in memory looks at them.

@@ -9,6 +9,7 @@ use domain::{
     ids::{Etag, TenantId, parse_guid},
     instant::Instant,
     problem::RuleError,
+    text::check_text,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -17,6 +18,10 @@ use uuid::Uuid;
 
 /// Most entries of a list: each is looked at with each call of the customer's.
 const MOST: usize = 100;
+/// Longest name or domain of a customer, in characters.
+const LONGEST_NAME: usize = 250;
+/// Longest note on a customer, in characters.
+const LONGEST_NOTES: usize = 2_000;
 
 entity! {
     /// A customer's tenant, and who administers its environments besides those who have a directory role for it.
@@ -30,6 +35,17 @@ entity! {
         clients "clients": Vec<Uuid>,
         /// The partners whose delegated administrators are let in.
         partners "partners": Vec<Partner>,
+        /// What the customer is called, as vendors whose apps it has read it.
+        #[serde(default)]
+        #[schema(example = "Contoso Ltd.")]
+        display_name "displayName": Option<String>,
+        /// The customer's domain.
+        #[serde(default)]
+        #[schema(example = "contoso.com")]
+        domain "domain": Option<String>,
+        /// What operators note of the customer for themselves.
+        #[serde(default)]
+        notes "notes": Option<String>,
         /// A value unique to its current state.
         #[schema(value_type = uuid::Uuid)]
         etag "_etag": Etag,
@@ -63,6 +79,15 @@ pub struct CustomerBody {
     /// The partners whose delegated administrators are let in.
     #[schema(required = false, nullable)]
     pub partners: Vec<PartnerBody>,
+    /// What the customer is called, as vendors whose apps it has read it.
+    #[serde(rename = "displayName", skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// The customer's domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// What operators note of the customer for themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 /// A partner who is let in for a time, as a client sends it.
@@ -84,6 +109,12 @@ pub struct PartnerBody {
 pub struct CustomerRegistration {
     /// Who administers its environments.
     pub administration: Administration,
+    /// What it is called.
+    pub display_name: Option<String>,
+    /// Its domain.
+    pub domain: Option<String>,
+    /// What operators note of it.
+    pub notes: Option<String>,
     /// All that was said.
     pub given: Object,
 }
@@ -114,9 +145,22 @@ impl CustomerRegistration {
                 clients: read_ids(&object, "clients")?,
                 partners,
             },
+            display_name: plain(&object, "displayName", LONGEST_NAME)?,
+            domain: plain(&object, "domain", LONGEST_NAME)?,
+            notes: plain(&object, "notes", LONGEST_NOTES)?,
             given: object,
         })
     }
+}
+
+/// A text in which every character is seen; an empty one is none.
+fn plain(object: &Object, name: &str, longest: usize) -> Result<Option<String>, RuleError> {
+    let text = object.text(name)?.map(|text| text.trim().to_owned());
+    let text = text.filter(|text| !text.is_empty());
+    if let Some(text) = &text {
+        check_text(name, text, longest)?;
+    }
+    Ok(text)
 }
 
 fn read_ids(object: &Object, name: &str) -> Result<BTreeSet<Uuid>, RuleError> {
@@ -167,6 +211,16 @@ impl RegisteredCustomer {
     /// # Errors
     /// `EntityValidationFailed` with `ReadOnly`, naming the property.
     pub fn check_read_only(&self, given: &Object) -> Result<(), RuleError> {
-        given.check_read_only(self, &["administrators", "clients", "partners"])
+        given.check_read_only(
+            self,
+            &[
+                "administrators",
+                "clients",
+                "partners",
+                "displayName",
+                "domain",
+                "notes",
+            ],
+        )
     }
 }

@@ -6,14 +6,15 @@ use crate::{
     output::Column,
     session::Session,
 };
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use domain::{
     ids::{TenantId, parse_guid},
     instant::Instant,
 };
+use reqwest::StatusCode;
 use std::str::FromStr;
 use uuid::Uuid;
-use wire::operator::{CustomerBody, PartnerBody};
+use wire::operator::{CustomerBody, Partner, PartnerBody, RegisteredCustomer};
 
 /// `fame operator customers …`
 #[derive(Subcommand, Debug)]
@@ -39,13 +40,36 @@ pub(crate) enum CustomersCommand {
         #[arg(long = "partner", value_name = "TENANT[/OBJECT]@UNTIL")]
         partners: Vec<PartnerUntil>,
         #[command(flatten)]
+        called: Called,
+        #[command(flatten)]
         condition: IfMatch,
+    },
+    /// Say what a customer is called, and leave everything else that is registered of it as it is
+    Name {
+        /// The customer's tenant
+        customer: TenantId,
+        #[command(flatten)]
+        called: Called,
     },
     /// Remove what is registered of a customer; environments stay
     Delete {
         /// The customer's tenant
         customer: TenantId,
     },
+}
+
+/// What a customer is called.
+#[derive(Args, Debug)]
+pub(crate) struct Called {
+    /// What vendors read in place of the tenant's id
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// The customer's domain, such as contoso.com
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// What operators note of the customer for themselves
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
 }
 
 /// A partner as it is written on the command line.
@@ -74,6 +98,8 @@ impl FromStr for PartnerUntil {
 
 const CUSTOMERS: &[Column] = &[
     ("TENANT", "aadTenantId"),
+    ("NAME", "displayName"),
+    ("DOMAIN", "domain"),
     ("CLIENTS", "clients"),
     ("ADMINISTRATORS", "administrators"),
     ("PARTNERS", "partners"),
@@ -94,17 +120,40 @@ impl CustomersCommand {
                 clients,
                 administrators,
                 partners,
+                called,
                 condition,
             } => {
                 let body = CustomerBody {
                     administrators,
                     clients,
                     partners: partners.into_iter().map(|partner| partner.0).collect(),
+                    display_name: called.display_name,
+                    domain: called.domain,
+                    notes: called.notes,
                 };
                 let request = client.put_customer(customer, &body);
                 session
                     .print_one(request.if_match(condition.if_match.as_deref()))
                     .await
+            }
+            Self::Name { customer, called } => {
+                let (known, etag) = match client.get_customer(customer).await {
+                    Ok(found) => {
+                        let etag = found.etag.to_string();
+                        (as_it_is(found), Some(etag))
+                    }
+                    Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Default::default(),
+                    Err(error) => return Err(error.into()),
+                };
+                let body = CustomerBody {
+                    display_name: called.display_name.or(known.display_name),
+                    domain: called.domain.or(known.domain),
+                    notes: called.notes.or(known.notes),
+                    ..known
+                };
+                // Whoever changed it meanwhile may have let somebody in.
+                let request = client.put_customer(customer, &body).if_match(etag.as_deref());
+                session.print_one(request).await
             }
             Self::Delete { customer } => {
                 client.delete_customer(customer).json().await?;
@@ -112,6 +161,23 @@ impl CustomersCommand {
                 Ok(())
             }
         }
+    }
+}
+
+/// What says of a customer what is registered of it already.
+fn as_it_is(found: RegisteredCustomer) -> CustomerBody {
+    let partner = |partner: Partner| PartnerBody {
+        tenant_id: partner.tenant_id.0,
+        object_id: partner.object_id,
+        expires_on: partner.expires_on.to_string(),
+    };
+    CustomerBody {
+        administrators: found.administrators,
+        clients: found.clients,
+        partners: found.partners.into_iter().map(partner).collect(),
+        display_name: found.display_name,
+        domain: found.domain,
+        notes: found.notes,
     }
 }
 

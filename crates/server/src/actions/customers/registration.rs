@@ -12,7 +12,7 @@ use crate::{
     wire_rows,
 };
 use domain::{
-    customer::{Administration, Partner},
+    customer::Partner,
     ids::{Etag, TenantId},
     instant::Instant,
     principal::CallerKind,
@@ -28,6 +28,12 @@ use wire::operator::CustomerRegistration;
 pub(crate) async fn get_customer(service: &Service, tenant: TenantId) -> Result<customers::Customer> {
     let found = customers::find_customer(&service.db, tenant).await?;
     found.ok_or_else(|| not_registered(tenant).into())
+}
+
+/// What the operator calls a customer, if it is registered under a name.
+pub(crate) async fn customer_name(service: &Service, tenant: TenantId) -> Result<Option<String>> {
+    let found = customers::find_customer(&service.db, tenant).await?;
+    Ok(found.and_then(|customer| customer.display_name))
 }
 
 fn not_registered(tenant: TenantId) -> RuleError {
@@ -110,6 +116,9 @@ async fn save_in(mut tx: Tx<'_>, input: &Saving) -> Result<Option<(customers::Cu
         tenant_id: tenant,
         administration: request.administration.clone(),
         etag: Etag::random(),
+        display_name: request.display_name.clone(),
+        domain: request.domain.clone(),
+        notes: request.notes.clone(),
     });
     match &after {
         Some(customer) => customers::save_customer(&mut tx, customer).await?,
@@ -121,14 +130,15 @@ async fn save_in(mut tx: Tx<'_>, input: &Saving) -> Result<Option<(customers::Cu
             None => "customers/delete",
         },
         target: target(tenant),
-        before: existing.as_ref().map(|customer| state(&customer.administration)),
-        after: after.as_ref().map(|customer| state(&customer.administration)),
+        before: existing.as_ref().map(state),
+        after: after.as_ref().map(state),
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok(after.map(|customer| (customer, existing.is_none())))
 }
 
-fn state(administration: &Administration) -> Value {
+fn state(customer: &customers::Customer) -> Value {
+    let administration = &customer.administration;
     let partner = |partner: &Partner| {
         json!({
             "tenantId": partner.tenant_id.0,
@@ -140,6 +150,9 @@ fn state(administration: &Administration) -> Value {
         "administrators": administration.administrators,
         "clients": administration.clients,
         "partners": administration.partners.iter().map(partner).collect::<Vec<_>>(),
+        "displayName": customer.display_name,
+        "domain": customer.domain,
+        "notes": customer.notes,
     })
 }
 
@@ -193,8 +206,8 @@ async fn revoke_in(
     let change = Change {
         action: "customers/revoke",
         target: target(customer.tenant_id),
-        before: Some(state(&existing.administration)),
-        after: Some(state(&after.administration)),
+        before: Some(state(&existing)),
+        after: Some(state(&after)),
     };
     audit::record(&mut tx, Actor::Customer(customer), now, change).await
 }

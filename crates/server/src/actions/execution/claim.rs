@@ -35,7 +35,7 @@ use store::{
     Reader, Tx, apps,
     environments::{self, Environment, InstalledApp},
     execution::{self as rows, Ending, Installed, Lease},
-    freezes,
+    freezes::{self, AppFreeze},
     hotfixes::Operation,
     versions::{self, Version, VersionKey},
 };
@@ -248,7 +248,10 @@ impl ClaimInput {
                 .or_default()
                 .push(operation);
         }
-        let frozen = freezes::all(&mut *tx).await?;
+        let frozen = FrozenNow {
+            by_operator: freezes::all(&mut *tx).await?,
+            by_owners: freezes::app_freezes_at(tx, request.now).await?,
+        };
         let mut candidates = Vec::with_capacity(environments.len());
         for environment in environments {
             let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
@@ -325,11 +328,30 @@ impl ClaimInput {
     }
 }
 
+/// What is frozen at the instant of a claim.
+struct FrozenNow {
+    by_operator: Vec<Frozen>,
+    by_owners: Vec<AppFreeze>,
+}
+
+impl FrozenNow {
+    /// Whether it keeps an operation from starting in its environment. Owners hold what the vendor asked for alone.
+    fn stops(&self, operation: &Operation, environment: &Environment) -> bool {
+        let object_id = operation.created_by_object_id.map(PrincipalId);
+        let by_operator = |one: &Frozen| one.stops(operation.app_id, &operation.created_by, object_id);
+        let by_owners = |one: &AppFreeze| {
+            operation.kind == OperationKind::Hotfix
+                && one.concerns(operation.app_id, environment.country_code, environment.kind)
+        };
+        self.by_operator.iter().any(by_operator) || self.by_owners.iter().any(by_owners)
+    }
+}
+
 impl DueEnvironment {
     fn new(
         environment: Environment,
         asked_for: Vec<Operation>,
-        frozen: &[Frozen],
+        frozen: &FrozenNow,
         request: &ClaimRequest,
     ) -> Result<Self> {
         let runs = |operation: &Operation| operation.status == OperationStatus::Running;
@@ -348,10 +370,7 @@ impl DueEnvironment {
         // Nothing of a plan begins before all of it can.
         let mut plans: HashMap<OperationId, Instant> = HashMap::new();
         for operation in asked_for {
-            let object_id = operation.created_by_object_id.map(PrincipalId);
-            let is_frozen = frozen
-                .iter()
-                .any(|one| one.stops(operation.app_id, &operation.created_by, object_id));
+            let is_frozen = frozen.stops(&operation, &candidate.environment);
             let asked = (operation.run_after, operation.ignore_window);
             let starts = match is_frozen || !request.kinds.contains(&operation.kind) {
                 true => now + LOOKED_AT_EACH,

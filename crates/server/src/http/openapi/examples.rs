@@ -29,6 +29,8 @@ const OPERATORS_WEBHOOK: &str = "ffff5555-aa66-7777-88bb-999999cccccc";
 const PUBLISHER_OF_APP: &str = "aaaa7777-bb88-9999-00cc-dddddd111111";
 const RUN: &str =
     "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlLmNvbSJ9.c2lnbmVk";
+/// A freeze of the app.
+const FREEZE: &str = "bbbb8888-cc99-0000-11dd-eeeeee222222";
 const EVENT: &str = "eeee4444-ff55-6666-77aa-888888bbbbbb";
 const SESSION: &str = "cccc2222-dd33-4444-55ee-666666ffffff";
 
@@ -146,6 +148,7 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "id" if path.starts_with("/operator/v1/webhooks/") => OPERATORS_WEBHOOK,
         "id" if path.contains("/webhooks/") => WEBHOOK,
         "id" if path.contains("/trustedPublishers/") => PUBLISHER_OF_APP,
+        "id" if path.contains("/freezes/") => FREEZE,
         "eventId" => EVENT,
         "id" => OPERATION,
         "subject" => FROZEN,
@@ -192,6 +195,8 @@ fn body(operation: &str) -> Option<Value> {
         }),
         "rebind_environment" => json!({ "agent": AGENT }),
         "put_customer" => json!({
+            "displayName": "Contoso Atlanta",
+            "domain": "atlanta.contoso.com",
             "clients": [READER],
             "partners": [{ "tenantId": PUBLISHER, "expiresOn": "2027-01-31T00:00:00Z" }],
         }),
@@ -216,6 +221,14 @@ fn body(operation: &str) -> Option<Value> {
             "ownerId": "9876543",
             "workflow": ".github/workflows/release.yml",
             "refPattern": "refs/heads/main",
+        }),
+        "put_tags" => json!({ "tags": ["ring0", "early adopter"] }),
+        "change_tags" => json!({ "filter": "type eq 'Sandbox'", "add": ["ring0"], "remove": ["hold"] }),
+        "put_app_freeze" => json!({
+            "from": "2098-12-20T00:00:00+01:00",
+            "to": "2099-01-04T00:00:00+01:00",
+            "types": ["Production"],
+            "reason": "Our support is closed between the years.",
         }),
         "exchange_oidc_token" => json!({ "token": RUN }),
         "put_freeze" => json!({ "reason": "Its secret was found in a public repository." }),

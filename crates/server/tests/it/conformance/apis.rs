@@ -582,6 +582,11 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
+            "Operators call customers by a name; vendors list environments and hotfixes by it (`customerName`), and see it where they select it.",
+            X,
+            &["side_data::vendors_read_what_the_operator_calls_customers"],
+        ),
+        Row(
             "Webhooks are told of events in order within an operation, at least once, signed as Standard Webhooks 1.0 says.",
             X,
             &[

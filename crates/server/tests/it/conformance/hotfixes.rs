@@ -334,6 +334,29 @@ pub(super) const LIFE: Section = Section {
             ],
         ),
         Row(
+            "Why a hotfix was skipped or failed is told in one word where it is selected, and can be filtered by (`reasonCode`).",
+            X,
+            &["side_data::why_a_hotfix_did_not_come_about_is_one_word"],
+        ),
+        Row(
+            "Vendors put tags on environments of their app, one by one or by a filter, list and plan by them (`tags/any(…)`), and see them where they select them.",
+            X,
+            &[
+                "side_data::tags_are_a_vendors_own_words",
+                "side_data::tags_are_put_on_all_that_a_filter_brings",
+                "side_data::what_is_no_tag_is_refused",
+            ],
+        ),
+        Row(
+            "Owners declare freezes of their app: within one no hotfix of it starts in the environments that it is about, and what customers ask for themselves goes on.",
+            X,
+            &[
+                "side_data::while_an_app_is_frozen_its_hotfixes_wait",
+                "side_data::a_freeze_of_an_app_is_its_owners",
+                "side_data::a_freeze_that_cannot_be_is_refused",
+            ],
+        ),
+        Row(
             "Where nobody executes, everybody is told: in the header `fame-waiting-for` of what is answered to planning and scheduling, in `waitingFor`, and in readiness.",
             X,
             &[

@@ -146,6 +146,16 @@ impl<T> Maker<'_, T> {
                     ),
                 }
             }
+            "tags" => {
+                let tag = self.pick(&["'ring0'", "'ring'", "'eu'", "'nobody'"]);
+                let quantifier = self.pick(&["any", "all"]);
+                match self.choose(4) {
+                    0 => format!("{tag} in tags"),
+                    1 => format!("tags/{quantifier}(t:t {} {tag})", self.operator()),
+                    2 => format!("tags/{quantifier}(t:t in ({tag},'a,b') or {tag} eq t)"),
+                    _ => format!("tags/{quantifier}(t:contains(t,{tag}))"),
+                }
+            }
             "dependencies" => format!("dependencies/any(d:d/name {} {})", self.operator(), self.text(0)),
             _ => "true".into(),
         }

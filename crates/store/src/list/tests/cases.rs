@@ -54,6 +54,21 @@ fn environments() {
     check(
         &ENVIRONMENTS,
         &[
+            (Sql, "tags/any(t:t eq 'ring0')"),
+            (Sql, "tags/any(t:'ring' eq t or t in ('eu','a,b',null))"),
+            (Sql, "not tags/any(t:t eq 'ring0') and type eq 'Production'"),
+            (Sql, "'ring 0' in tags"),
+            (Sql, "null in tags"),
+            (Sql, "tags/any(t:t eq 'eu\nring')"),
+            (Sql, "tags/any()"),
+            (Sql, "not tags/any()"),
+            (Memory, "tags/any(t:contains(t,'ring'))"),
+            (Memory, "tags/any(t:t ne 'ring0')"),
+            (Memory, "tags/all(t:t eq 'ring0')"),
+            (Memory, "tags/$count ge 2"),
+            (Memory, "tags/any(t:t eq name)"),
+            (Sql, "customerName eq 'CRONUS ΑΣ' or customerName eq null"),
+            (Sql, "contains(customerName,'mile')"),
             (Sql, "version eq '16.0.9'"),
             (Sql, "version ne '16.0.9.0' and type eq 'production'"),
             (Sql, "version lt '16.0.10.0'"),
@@ -254,6 +269,12 @@ fn hotfixes_and_operations() {
     check(
         &HOTFIXES,
         &[
+            (
+                Sql,
+                "reasonCode eq 'SchemaBreak' or reasonCode eq 'AlreadyUpToDate'",
+            ),
+            (Sql, "reasonCode eq null"),
+            (Sql, "customerName ne null and status eq 'Failed'"),
             (Sql, "status eq 'scheduled' or startedOn eq null"),
             (Sql, "startedOn gt 2024-10-04T00:00:00Z"),
             (Sql, "not (startedOn gt 2024-10-04T00:00:00Z)"),
@@ -488,6 +509,29 @@ fn what_makes_rows_large_is_read_where_somebody_looks_at_it() {
                 lean.iter().all(|row| row.dependencies.is_empty()),
                 "{name}: {query}"
             );
+        }
+    }
+}
+
+#[test]
+fn what_takes_a_search_is_found_out_where_somebody_looks_at_it() {
+    for (query, is_found_out) in [
+        ("".to_owned(), false),
+        ("$select=name,version".to_owned(), false),
+        ("$select=customerName".to_owned(), true),
+        ("$select=name,tags".to_owned(), true),
+        ("$orderby=customerName".to_owned(), true),
+        (
+            format!("$filter={}", encoded("tags/any(t:contains(t,'ring'))")),
+            true,
+        ),
+    ] {
+        let request = read(&ENVIRONMENTS, &query).unwrap();
+        for (name, db) in &FIXTURE.databases {
+            let rows = answered(db, &ENVIRONMENTS, request.clone());
+            let rows = FIXTURE.runtime.block_on(rows).unwrap();
+            let is_there = rows.iter().any(|row| row.installation.tags.is_some());
+            assert_eq!(is_there, is_found_out, "{name}: {query}");
         }
     }
 }

@@ -82,6 +82,14 @@ pub(crate) fn read_page<T>(
     ListRequest::bind(entity_set, &options, size, options.fingerprint(path))
 }
 
+/// The same request for rows with all that they have, looked at or not, where whole rows are compared.
+pub(crate) fn whole(request: ListRequest) -> ListRequest {
+    ListRequest {
+        without_bulk: false,
+        ..request
+    }
+}
+
 /// A query option's value as a URL has it.
 pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
@@ -159,12 +167,7 @@ fn keeps(filter: &Filter, row: &impl odata::Row, now: odata::Instant) -> Result<
 
 /// Checks that both databases give what the evaluator gives, and count it right.
 pub(crate) fn agree<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, query: &str) {
-    let request = read(entity_set, query).unwrap_or_else(|error| panic!("{query}: {error}"));
-    // Rows are compared as a whole.
-    let request = ListRequest {
-        without_bulk: false,
-        ..request
-    };
+    let request = whole(read(entity_set, query).unwrap_or_else(|error| panic!("{query}: {error}")));
     FIXTURE.runtime.block_on(async {
         for (name, db) in &FIXTURE.databases {
             let all = answered(db, entity_set, ListRequest::all(entity_set))

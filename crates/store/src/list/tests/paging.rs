@@ -1,7 +1,7 @@
 //! `$orderby`, `$top`, `$skip` and pages: whatever the order, pages put together are the list.
 
 use super::fixture::{
-    FIXTURE, NOW, agree, answered, collected, encoded, expected, query_error, read, read_page,
+    FIXTURE, NOW, agree, answered, collected, encoded, expected, query_error, read, read_page, whole,
 };
 use crate::{
     Db, FromRow,
@@ -27,7 +27,7 @@ async fn pages<T: FromRow>(
     let mut pages = Vec::new();
     let mut query = query.to_owned();
     loop {
-        let request = read_page(entity_set, "/list", &query, Some(size)).unwrap();
+        let request = whole(read_page(entity_set, "/list", &query, Some(size)).unwrap());
         let request = ListRequest {
             in_portions,
             without_bulk: false,
@@ -46,7 +46,7 @@ async fn pages<T: FromRow>(
 
 fn check_pages<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, query: &str, size: u32) {
     agree(entity_set, &without_bounds(query));
-    let request = read(entity_set, query).unwrap();
+    let request = whole(read(entity_set, query).unwrap());
     FIXTURE.runtime.block_on(async {
         for (name, db) in &FIXTURE.databases {
             let all = answered(db, entity_set, ListRequest::all(entity_set))

@@ -65,6 +65,8 @@ pub(crate) fn all() -> Vec<Insert> {
     rows.extend((0..10).map(principal));
     rows.extend((0..14).map(version));
     rows.extend((0..24).flat_map(environment));
+    rows.extend((0..24).filter_map(tags));
+    rows.extend((0..3).map(customer));
     rows.extend((0..30).map(operation));
     rows.extend((0..12).map(audit));
     rows
@@ -227,6 +229,50 @@ fn environment(number: usize) -> [Insert; 2] {
     ]
 }
 
+/// What stands between two ends of lines only if both are looked for: `ring` is a part of others.
+const TAGS: [&str; 6] = [
+    "",
+    "\nring0\n",
+    "\neu\nring\n",
+    "\na,b\nring 0\nring0\n",
+    "\nRing0\n",
+    "\nZürich\n",
+];
+
+fn tags(number: usize) -> Option<Insert> {
+    let tags = pick(&TAGS, number);
+    (!tags.is_empty()).then(|| {
+        insert(
+            "environment_tags",
+            &[
+                ("app_id", id(0).into()),
+                ("environment_id", id(number).into()),
+                ("tags", tags.into()),
+            ],
+        )
+    })
+}
+
+/// Some are registered without a name, and some are not.
+fn customer(number: usize) -> Insert {
+    insert(
+        "customers",
+        &[
+            ("tenant_id", id(number).into()),
+            ("administrators", "".into()),
+            ("clients", "".into()),
+            ("partners", "".into()),
+            ("etag", id(number).into()),
+            (
+                "display_name",
+                (number > 0).then(|| pick(&TEXTS, number * 4)).into(),
+            ),
+            ("domain", Value::Null),
+            ("notes", Value::Null),
+        ],
+    )
+}
+
 fn operation(number: usize) -> Insert {
     let status = pick(
         &[
@@ -282,6 +328,21 @@ fn operation(number: usize) -> Insert {
             (
                 "error_message",
                 (status == "Failed").then(|| pick(&TEXTS, number)).into(),
+            ),
+            (
+                "reason",
+                match status {
+                    "Failed" => Some("Reported"),
+                    "Skipped" => Some("AlreadyUpToDate"),
+                    _ => None,
+                }
+                .into(),
+            ),
+            (
+                "failure_cause",
+                (status == "Failed" && number % 4 == 1)
+                    .then_some("SchemaBreak")
+                    .into(),
             ),
         ],
     )
