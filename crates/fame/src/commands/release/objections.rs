@@ -128,7 +128,7 @@ impl Release<'_> {
             if let Ok(row) = &there
                 && self.stays_preview(item, &country, version, row)
             {
-                let told = self.from_preview(item, &country, version);
+                let told = self.told_of_preview(item, &country, version);
                 let of_site = |site| (site, Failure::Rule(told.clone()));
                 objections.extend(sites.into_iter().map(of_site));
                 continue;
@@ -193,7 +193,7 @@ impl Release<'_> {
         matches!(offered(row), Ok(Availability::Preview)) && !is_offered
     }
 
-    fn from_preview(&self, item: usize, country: &str, installed: AppVersion) -> String {
+    fn told_of_preview(&self, item: usize, country: &str, installed: AppVersion) -> String {
         let app = self.goal.items.get(item).map(|item| item.app.to_string());
         format!(
             "{}: InstalledIsPreview: version {installed}, which is installed there, is Preview in {country}, and no hotfix is \

@@ -23,16 +23,16 @@ impl Target<'_> {
     /// What the service foretells; nothing where it does not.
     pub(in crate::commands) async fn foretold(&self) -> Option<Foretold> {
         let row = self.version().select("warnings,missingDependencies").await.ok()?;
-        let missing = row["missingDependencies"].as_array()?;
+        let missing = row.get("missingDependencies")?.as_array()?;
         Some(Foretold {
-            forecast: forecast(&row["warnings"]),
+            forecast: row.get("warnings").and_then(forecast),
             missing: missing.iter().map(|needed| lack(needed, self.country)).collect(),
         })
     }
 }
 
 fn forecast(warnings: &Value) -> Option<String> {
-    let before = cell(&warnings["old"]["version"]);
+    let before = cell(warnings.pointer("/old/version")?);
     let meaning = match warnings["verdict"].as_str()? {
         "refused" => "schema synchronisation is forecast to refuse it",
         "undecided" => "whether schema synchronisation refuses it cannot be told",
