@@ -54,7 +54,7 @@ pub(crate) struct CountQuery {
 }
 
 /// What somebody wants of a list.
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// Rows, and which of their properties.
     Rows(Box<ListRequest>, Select),
     /// Groups of rows.
@@ -114,7 +114,7 @@ impl RequestContext {
     }
 
     /// What of a list, which can be grouped.
-    pub(super) fn wanted<T>(&self, entity_set: &EntitySet<T>) -> Result<Wanted> {
+    pub(crate) fn wanted<T>(&self, entity_set: &EntitySet<T>) -> Result<Wanted> {
         match GroupRequest::bind(entity_set, &self.options(Resource::Collection)?)? {
             Some(request) => {
                 self.check_count(request.is_counted())?;
