@@ -13,6 +13,7 @@ use wire::{
     apps::{AllowedAction, App, RolePermissions},
     countries::Country,
     environments::Environment,
+    history::EnvironmentHistory,
     hotfixes::{EnvironmentHotfix, PlanReason, PlanRow},
     operator::{
         Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, Partner, RegisteredAgent,
@@ -133,6 +134,10 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("version".into(), Described::entity::<Version>()),
         ("environment".into(), Described::entity::<Environment>()),
         (
+            "environmentHistory".into(),
+            Described::entity::<EnvironmentHistory>(),
+        ),
+        (
             "environmentHotfix".into(),
             Described::entity::<EnvironmentHotfix>(),
         ),
@@ -181,6 +186,10 @@ async fn what_operators_see_is_described_too() {
         (
             RegisteredEnvironment::NAME.into(),
             Described::entity::<RegisteredEnvironment>(),
+        ),
+        (
+            EnvironmentHistory::NAME.into(),
+            Described::entity::<EnvironmentHistory>(),
         ),
         (
             RegisteredAgent::NAME.into(),
@@ -282,8 +291,8 @@ async fn every_type_that_is_named_is_there() {
         navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
     }
     assert_eq!(
-        navigations, 8,
-        "apps contain countries, principals, webhooks and trusted publishers; countries contain three more, and webhooks deliveries"
+        navigations, 9,
+        "apps contain countries, principals, webhooks and trusted publishers; countries contain three more, webhooks deliveries, and environments a history"
     );
 }
 
@@ -363,7 +372,7 @@ async fn what_it_says_can_be_done_is_what_is_served() {
             "{root}: every collection below another is spoken of"
         );
     }
-    assert_eq!(looked_at, 19);
+    assert_eq!(looked_at, 21);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -421,6 +430,8 @@ async fn what_can_be_called_is_declared_and_can_be_called_so() {
         let last = path.rsplit('/').next().unwrap();
         let is_called =
             path.starts_with("/v1.0/") && !last.starts_with(['{', '$']) && !collections.contains(last);
+        // Neither a stream of events nor a preview is anything of OData's.
+        let is_called = is_called && !["events", "whatIf"].contains(&last);
         // What is posted may be had by GET too; it is declared once.
         let verb = ["post", "get"].into_iter().find(|verb| item.get(verb).is_some());
         served.extend(verb.filter(|_| is_called).map(|verb| (last.to_owned(), verb)));

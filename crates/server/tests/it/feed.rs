@@ -25,6 +25,8 @@ on_both_databases!(
 /// How long anything may take that comes about by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 const TARGET: &str = "16.0.1.2";
+/// Principals that the app of the samples has.
+const PRINCIPALS: usize = 5;
 
 /// Somebody who listens.
 struct Ear {
@@ -111,8 +113,16 @@ fn events(caller: &Caller, query: &str) -> Request {
     caller.get(format!("{}/events{query}", caller.app_path()))
 }
 
-async fn listens(caller: &Caller) -> Ear {
+/// Listens once so much of what went before is in line, which is no part of what is heard then.
+async fn listens_behind(caller: &Caller, before: usize) -> Ear {
+    let settled = timeout(PATIENCE, async { while all(caller).await.len() < before {} });
+    settled.await.unwrap();
     Ear::open(events(caller, "")).await
+}
+
+/// Listens to an app that nothing has happened to but that its principals were added.
+async fn listens(caller: &Caller) -> Ear {
+    listens_behind(caller, PRINCIPALS).await
 }
 
 /// What the app's caller is told when all of it is asked for, by its types.
@@ -176,7 +186,7 @@ async fn ids_versions_and_states_are_told_and_nothing_that_anybody_wrote(backend
     owner.has_uploaded(TARGET).await;
     let environment = Environment::named("Fabrikam production").has(APP, "16.0.0.5");
     service.operator().reports(&environment).await.expect(201);
-    let mut ear = listens(&service.reader()).await;
+    let mut ear = listens_behind(&service.reader(), PRINCIPALS + 1).await;
     let hotfix = owner.schedules_at_once(&environment, TARGET).await.expect(200);
     let mut told = ear.hears("hotfix.scheduled").await;
     let data = told["data"].as_object_mut().unwrap();
@@ -302,6 +312,7 @@ async fn each_hears_what_their_role_lets_them_read(backend: Backend) {
         .expect(200);
     owner.has_uploaded(TARGET).await;
 
+    listens_behind(&service.reader(), PRINCIPALS + 1).await;
     let has = |kinds: &[String], kind: &str| kinds.iter().any(|told| told == kind);
     let reader = all(&service.reader()).await;
     assert!(
