@@ -106,6 +106,8 @@ codes! {
     LeaseLost = 409,
     /// The package is not what it was when the operation was scheduled.
     PackageChanged = 409,
+    /// The rollout is in a state in which this cannot be asked of it.
+    RolloutNotInState = 409,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.
