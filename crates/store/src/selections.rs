@@ -83,7 +83,7 @@ impl Condition {
 const OPERATIONS: &str = "
     (SELECT o.id FROM operations o
      WHERE o.environment_id = t.environment_id AND o.app_id = t.app_id AND o.status IN ('Scheduled', 'Running')),
-    (SELECT COUNT(*) FROM operations o WHERE o.environment_id = t.environment_id AND o.status = 'Running')";
+    EXISTS (SELECT 1 FROM operations o WHERE o.environment_id = t.environment_id AND o.status = 'Running')";
 
 /// The version of another app that is installed there.
 const BESIDE: &str = "
@@ -111,13 +111,13 @@ impl FromRow for SelectedEnvironment {
         let mut at = Installation::WIDTH;
         let condition = Condition::read(row, &mut at)?;
         let occupied_by = Field::read(row, &mut at)?;
-        let running: i64 = Field::read(row, &mut at)?;
+        let is_running = Field::read(row, &mut at)?;
         let beside = (at..row.width()).map(|at| row.get(at));
         Ok(Self {
             installation,
             condition,
             occupied_by,
-            is_running: running > 0,
+            is_running,
             beside: beside.collect::<Result<_, _>>()?,
         })
     }
@@ -152,12 +152,11 @@ pub struct KnownVersion {
 
 impl FromRow for KnownVersion {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let installed: i64 = row.get(3)?;
         Ok(Self {
             version: row.get(0)?,
             availability: row.get(1)?,
             dependencies: row.get(2)?,
-            is_installed: installed > 0,
+            is_installed: row.get(3)?,
         })
     }
 }
@@ -169,10 +168,9 @@ pub async fn known_versions(
     country: CountryCode,
 ) -> Result<Vec<KnownVersion>, StoreError> {
     let sql = "SELECT t.version, t.availability, t.dependencies,
-                 (SELECT COUNT(*) FROM (SELECT 1 FROM installations i
-                                        WHERE i.app_id = t.app_id AND i.country_code = t.country_code
-                                          AND i.version_key = t.version_key
-                                        LIMIT 1) AS first)
+                 EXISTS (SELECT 1 FROM installations i
+                         WHERE i.app_id = t.app_id AND i.country_code = t.country_code
+                           AND i.version_key = t.version_key)
                FROM versions t
                WHERE t.app_id = $1 AND t.country_code = $2 AND t.status = 'Uploaded'
                ORDER BY t.version_key DESC";
