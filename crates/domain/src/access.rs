@@ -36,6 +36,10 @@ pub enum Resource {
     Tags,
     /// When nothing of it starts; none of the original's either.
     Freezes,
+    /// One decision for many environments; none of the original's.
+    Rollouts,
+    /// Which rollouts somebody else has to approve; none of the original's.
+    ApprovalPolicy,
 }
 
 impl Resource {
@@ -64,6 +68,8 @@ impl Resource {
             Self::Tokens => "tokens",
             Self::Tags => "tags",
             Self::Freezes => "freezes",
+            Self::Rollouts => "rollouts",
+            Self::ApprovalPolicy => "approvalPolicy",
         }
     }
 }
@@ -131,6 +137,10 @@ impl Permission {
             (Resource::Tags, Access::Write) => "tags/write",
             (Resource::Freezes, Access::Read) => "freezes/read",
             (Resource::Freezes, Access::Write) => "freezes/write",
+            (Resource::Rollouts, Access::Read) => "rollouts/read",
+            (Resource::Rollouts, Access::Write) => "rollouts/write",
+            (Resource::ApprovalPolicy, Access::Read) => "approvalPolicy/read",
+            (Resource::ApprovalPolicy, Access::Write) => "approvalPolicy/write",
         }
     }
 }
@@ -149,11 +159,19 @@ pub fn least_role(permission: Permission) -> Role {
         (Access::Read, _) => Role::Reader,
         (
             Access::Write,
-            Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes | Resource::Tags,
+            Resource::Countries
+            | Resource::Versions
+            | Resource::EnvironmentHotfixes
+            | Resource::Tags
+            | Resource::Rollouts,
         ) => Role::Contributor,
         (
             Access::Write,
-            Resource::Apps | Resource::Principals | Resource::Environments | Resource::Freezes,
+            Resource::Apps
+            | Resource::Principals
+            | Resource::Environments
+            | Resource::Freezes
+            | Resource::ApprovalPolicy,
         ) => Role::Owner,
     }
 }

@@ -92,6 +92,7 @@ pub mod problem;
 pub mod publisher;
 pub mod redaction;
 pub mod resolution;
+pub mod rollout;
 mod rules;
 pub mod signer;
 pub mod start;

@@ -106,6 +106,10 @@ codes! {
     LeaseLost = 409,
     /// The package is not what it was when the operation was scheduled.
     PackageChanged = 409,
+    /// The rollout is in a state in which this cannot be asked of it.
+    RolloutNotInState = 409,
+    /// What a rollout selects, or what the rules say of it, is not what was planned.
+    PlanChanged = 409,
     /// Events behind that one are not kept any more, or there never was one of that position.
     EventsGone = 410,
     /// The entity is no longer, or not, in the state the caller named.

@@ -11,6 +11,7 @@ mod freezes;
 mod hotfixes;
 mod principals;
 mod publishers;
+mod rollouts;
 mod versions;
 mod webhooks;
 
@@ -25,11 +26,14 @@ pub(crate) use audit::ACTOR_KINDS;
 pub use audit::AUDIT;
 pub use countries::COUNTRIES;
 pub use customers::CUSTOMERS;
-pub use environments::{ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
+pub use environments::{
+    ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS, SELECTED_ENVIRONMENTS,
+};
 pub use freezes::{APP_FREEZES, FREEZES};
 pub use hotfixes::{HISTORY, HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use publishers::{TOKENS, TRUSTED_PUBLISHERS};
+pub use rollouts::{ROLLOUT_ENVIRONMENTS, ROLLOUTS};
 pub use versions::{UPLOADED_VERSIONS, VERSIONS};
 pub use webhooks::{DELIVERIES, WEBHOOKS};
 

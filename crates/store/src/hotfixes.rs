@@ -126,6 +126,8 @@ table! {
         pub postponed_by: Option<String>,
         /// And why, as they say.
         pub postpone_reason: Option<String>,
+        /// The rollout that it is a part of.
+        pub rollout_id: Option<Uuid>,
     }
 }
 
@@ -200,6 +202,16 @@ pub async fn find_hotfix(
     .bind(id)
     .fetch_optional()
     .await
+}
+
+/// Operations by their identities, in no order.
+pub async fn operations_by_ids(db: &Db, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM {{rows}}, operations t WHERE t.id = {{operation}}",
+        Operation::COLUMNS
+    );
+    let rows = ids.iter().map(|id| vec![(*id).into()]).collect();
+    db.fetch_each(&sql, &[("operation", "uuid")], rows).await
 }
 
 /// Which operations of a tenant are meant.

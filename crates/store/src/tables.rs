@@ -8,7 +8,8 @@ use super::{
     agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, customers::Customer,
     environments::Environment, environments::InstallationRow, freezes::AppFreeze, freezes::Freeze,
     hotfixes::Operation, idempotency::KeptKey, principals::AppPrincipal, publishers::TrustedPublisher,
-    publishers::UnconfirmedIds, row::Record, table::Table, tags::EnvironmentTags, versions::Version,
+    publishers::UnconfirmedIds, rollouts, row::Record, table::Table, tags::EnvironmentTags,
+    versions::Version,
 };
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -33,6 +34,11 @@ pub const TABLES: &[Table] = &[
     UnconfirmedIds::TABLE,
     EnvironmentTags::TABLE,
     AppFreeze::TABLE,
+    rollouts::Rollout::TABLE,
+    rollouts::Wave::TABLE,
+    rollouts::Member::TABLE,
+    rollouts::Counted::TABLE,
+    rollouts::Policy::TABLE,
 ];
 
 #[cfg(test)]

@@ -17,6 +17,10 @@ use crate::{
     },
     principals::Principal,
     publishers::{Token, TrustedPublisher},
+    rollouts::{
+        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
+        RolloutWave,
+    },
     value::EdmType,
     versions::{Dependency, MissingDependency, UploadedVersion, Version},
     webhooks::{Webhook, WebhookDelivery},
@@ -117,6 +121,10 @@ const BE_ADDED: May = May {
     be_added: true,
     ..BE_CHANGED
 };
+const BE_INSERTED: May = May {
+    be_added: true,
+    ..BE_READ
+};
 const BE_REMOVED: May = May {
     be_removed: true,
     ..BE_CHANGED
@@ -134,6 +142,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
             ("trustedPublishers", TrustedPublisher::NAME),
             ("tokens", Token::NAME),
             ("freezes", AppFreeze::NAME),
+            ("rollouts", Rollout::NAME),
         ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
@@ -151,6 +160,13 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<TrustedPublisher>(&[]),
         entity_type::<Token>(&[]),
         entity_type::<AppFreeze>(&[]),
+        entity_type::<Rollout>(&[("environments", RolloutEnvironment::NAME)]),
+        entity_type::<RolloutEnvironment>(&[]),
+        complex_type::<RolloutCounts>(),
+        complex_type::<RolloutWave>(),
+        complex_type::<RolloutFailure>(),
+        complex_type::<RolloutApproval>(),
+        complex_type::<RolloutWarning>(),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
@@ -172,6 +188,8 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("trustedPublishers", BE_REMOVED),
         ("tokens", BE_ENDED),
         ("freezes", BE_REMOVED),
+        ("rollouts", BE_INSERTED),
+        ("rollouts/environments", BE_READ),
     ];
     whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }

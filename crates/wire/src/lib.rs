@@ -24,6 +24,7 @@ pub mod list;
 pub mod operator;
 pub mod principals;
 pub mod publishers;
+pub mod rollouts;
 pub mod service;
 pub mod tags;
 pub mod value;

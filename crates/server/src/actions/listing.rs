@@ -39,6 +39,12 @@ pub(crate) enum ListScope<'a> {
     },
     /// The tokens that open an app and have not ended, for somebody whose role there lets them read such.
     TokensOf { principal: &'a Principal, app: AppId },
+    /// The environments of a rollout of an app, for somebody whose role there lets them read it.
+    OfRollout {
+        principal: &'a Principal,
+        app: AppId,
+        rollout: Uuid,
+    },
     /// What a webhook was told, for the operator, or for somebody whose role on its app lets them read it.
     OfWebhook {
         principal: Option<(&'a Principal, AppId)>,
@@ -75,6 +81,11 @@ impl ListScope<'_> {
                 let role = least_role(READ_TOKENS);
                 Scope::tokens_as(principal.reference, app, role, now)
             }
+            Self::OfRollout {
+                principal,
+                app,
+                rollout,
+            } => Scope::of_rollout(principal.reference, app, rollout),
             Self::OfWebhook {
                 principal: Some((principal, app)),
                 webhook,
@@ -111,7 +122,7 @@ impl ListScope<'_> {
             }
             Self::Everything | Self::AppsOf(_) => Ok(()),
             // Whose it is has been asked before.
-            Self::OfWebhook { .. } | Self::OfEnvironment { .. } => Ok(()),
+            Self::OfWebhook { .. } | Self::OfEnvironment { .. } | Self::OfRollout { .. } => Ok(()),
         }
     }
 
@@ -119,7 +130,7 @@ impl ListScope<'_> {
         match self {
             Self::Everything | Self::AppsOf(_) => Ok(()),
             // Whose it is has been asked before.
-            Self::OfWebhook { .. } | Self::OfEnvironment { .. } => Ok(()),
+            Self::OfWebhook { .. } | Self::OfEnvironment { .. } | Self::OfRollout { .. } => Ok(()),
             Self::OfApp {
                 principal,
                 app,

@@ -1,4 +1,4 @@
-//! Forgetting what is older than it is to be kept: operations that ended, and the audit.
+//! Forgetting what is older than it is to be kept: operations and rollouts that ended, and the audit.
 //!
 //! A run removes a batch at a time, so that no change waits long for it. Its one audit row is written with the first
 //! batch and counts up with each further one, in the same transactions: whatever is gone has been accounted for.
@@ -22,6 +22,8 @@ const DAY: i64 = 24 * 3600 * TICKS_PER_SECOND;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Removed {
     pub(crate) operations: u64,
+    /// Rollouts, and environments of them.
+    pub(crate) rollouts: u64,
     pub(crate) audit: u64,
 }
 
@@ -75,6 +77,7 @@ impl Run {
     fn state(&self, removed: Removed) -> Value {
         json!({
             "operations": removed.operations,
+            "rollouts": removed.rollouts,
             "operationsEndedBefore": self.operations_before.map(|before| before.to_string()),
             "audit": removed.audit,
             "auditRecordedBefore": self.audit_before.map(|before| before.to_string()),
@@ -86,9 +89,10 @@ async fn remove_batch(mut tx: Tx<'_>, run: &Run) -> Result<Removed> {
     let mut removed = run.removed;
     if let Some(before) = run.operations_before {
         removed.operations += retention::remove_operations(&mut tx, before, BATCH).await?;
+        removed.rollouts += retention::remove_rollouts(&mut tx, before, BATCH).await?;
     }
     if let Some(before) = run.audit_before
-        && removed.operations == run.removed.operations
+        && removed == run.removed
     {
         removed.audit += retention::remove_audit(&mut tx, before, BATCH).await?;
     }

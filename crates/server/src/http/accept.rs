@@ -18,6 +18,9 @@ const JSON: &str = "application/json";
 
 /// What lists come in besides.
 const CSV: &str = "text/csv";
+/// A JSON value on each line: how the rows of a plan of a rollout stream for whoever asks for it.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+const PLAN_OF_ROLLOUT: &str = "/rollouts/plan";
 
 /// Refuses to answer somebody who does not accept what there is at an address.
 ///
@@ -30,7 +33,9 @@ pub(super) fn check(request: &Request, routed: &str) -> Result<(), RuleError> {
         return Ok(());
     }
     let media_type = media_type_at(routed);
-    if allows(&accepted, media_type)? || allows(&accepted, JSON)? || wants_csv(request, routed) {
+    let streams = routed.ends_with(PLAN_OF_ROLLOUT) && allows(&accepted, NDJSON)?;
+    let comes = streams || wants_csv(request, routed);
+    if comes || allows(&accepted, media_type)? || allows(&accepted, JSON)? {
         return Ok(());
     }
     Err(refused(media_type, &accepted))

@@ -18,12 +18,14 @@ const NO_TEXT: &str = "\u{1a}";
 const ENVIRONMENTS: &str = "environments";
 /// The collection from which a plan is made.
 const HOTFIXES: &str = "environmentHotfixes";
+/// Another one.
+const ROLLOUTS: &str = "rollouts";
 
 /// What may be named in the key of an environment.
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 11] = [
+const COLLECTIONS: [&str; 12] = [
     "apps",
     "countries",
     "principals",
@@ -35,10 +37,11 @@ const COLLECTIONS: [&str; 11] = [
     "trustedPublishers",
     "tokens",
     "freezes",
+    ROLLOUTS,
 ];
 
 /// Every other literal of the API.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 21] = [
     "$metadata",
     "$count",
     "getMyPermissions",
@@ -52,6 +55,14 @@ const WORDS: [&str; 13] = [
     "history",
     "whatIf",
     "tags",
+    "approve",
+    "reject",
+    "pause",
+    "resume",
+    "advance",
+    "retry",
+    "abort",
+    "approvalPolicy",
 ];
 
 /// An address in the one form that is routed.
@@ -211,7 +222,7 @@ fn is_api_version(segment: &str) -> bool {
 fn word_for_key(collection: &str, segment: &str, text: &str) -> Option<&'static str> {
     let written = if collection == ENVIRONMENTS { segment } else { text };
     match collection {
-        HOTFIXES => known(&["$count", "plan"], called(written)),
+        HOTFIXES | ROLLOUTS => known(&["$count", "plan"], called(written)),
         _ => known(&["$count"], written),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) mod problem;
 mod publishers;
 pub(crate) mod repeat;
 pub(crate) mod request_info;
+mod rollouts;
 pub(crate) mod router;
 mod tags;
 pub(crate) mod versions;

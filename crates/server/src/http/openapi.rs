@@ -49,6 +49,7 @@ use utoipa::{
         (name = "trustedPublishers", description = "Pipelines that may act for an app, and how their runs sign in."),
         (name = "tags", description = "A vendor's own words on the environments that have its app."),
         (name = "freezes", description = "When nothing of an app starts, as its owners say."),
+        (name = "rollouts", description = "Versions brought to many environments by one decision, and which ones need a second."),
         (name = "operator", description = "What those do who run the service."),
         (name = "agent", description = "For agents, which carry operations out beside the environments."),
         (name = "admin", description = "What customers do with the apps in their environments: a subset of Business Central's Admin Center API."),

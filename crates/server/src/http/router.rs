@@ -2,7 +2,7 @@
 
 use super::{
     agent, apps, context, countries, environments, exchange, extract::AppState, feed, freezes, health,
-    hotfixes, metadata, oidc, openapi, principals, problem, publishers, tags, versions, webhooks,
+    hotfixes, metadata, oidc, openapi, principals, problem, publishers, rollouts, tags, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -77,6 +77,22 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
             freezes::get_app_freeze,
             freezes::put_app_freeze,
             freezes::delete_app_freeze
+        ))
+        .routes(routes!(rollouts::list_rollouts, rollouts::create_rollout))
+        .routes(routes!(rollouts::count_rollouts))
+        .routes(routes!(rollouts::plan_rollout))
+        .routes(routes!(rollouts::get_rollout))
+        .routes(routes!(rollouts::list_rollout_environments))
+        .routes(routes!(rollouts::approve_rollout))
+        .routes(routes!(rollouts::reject_rollout))
+        .routes(routes!(rollouts::pause_rollout))
+        .routes(routes!(rollouts::resume_rollout))
+        .routes(routes!(rollouts::advance_rollout))
+        .routes(routes!(rollouts::retry_rollout))
+        .routes(routes!(rollouts::abort_rollout))
+        .routes(routes!(
+            rollouts::get_approval_policy,
+            rollouts::put_approval_policy
         ))
 }
 

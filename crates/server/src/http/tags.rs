@@ -96,7 +96,7 @@ pub(crate) async fn change_tags(
     context.expect_no_tag(app, WRITE).await?;
     let request = TagsChangeRequest::read(&body);
     let request = context.reveal_to_permitted(app, WRITE, request).await?;
-    let chosen = ListRequest::filtered(&listing::ENVIRONMENTS, &request.filter);
+    let chosen = ListRequest::filtered(&listing::ENVIRONMENTS, Some(&request.filter));
     let chosen = context.reveal_to_permitted(app, WRITE, chosen).await?;
     let changed = tags::change_tags(context.service(), &context.principal, app, request, chosen).await?;
     context.entity(&changed, &fragment(app))

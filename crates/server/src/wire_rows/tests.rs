@@ -78,6 +78,8 @@ fn lists_are_asked_by_what_they_show() {
     agree::<wire::publishers::TrustedPublisher, _>(&TRUSTED_PUBLISHERS);
     agree::<wire::publishers::Token, _>(&TOKENS);
     agree::<wire::history::EnvironmentHistory, _>(&HISTORY);
+    agree::<wire::rollouts::Rollout, _>(&ROLLOUTS);
+    agree::<wire::rollouts::RolloutEnvironment, _>(&ROLLOUT_ENVIRONMENTS);
     agree::<operator::OperationRow, _>(&OPERATIONS);
     agree::<operator::AuditRow, _>(&AUDIT);
 }

@@ -21,6 +21,10 @@ use wire::{
     },
     principals::Principal,
     publishers::{Token, TrustedPublisher},
+    rollouts::{
+        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
+        RolloutWave,
+    },
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
@@ -145,6 +149,16 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
         ("trustedPublisher".into(), Described::entity::<TrustedPublisher>()),
         ("token".into(), Described::entity::<Token>()),
+        ("rollout".into(), Described::entity::<Rollout>()),
+        (
+            "rolloutEnvironment".into(),
+            Described::entity::<RolloutEnvironment>(),
+        ),
+        ("rolloutCounts".into(), Described::complex::<RolloutCounts>()),
+        ("rolloutWave".into(), Described::complex::<RolloutWave>()),
+        ("rolloutFailure".into(), Described::complex::<RolloutFailure>()),
+        ("rolloutApproval".into(), Described::complex::<RolloutApproval>()),
+        ("rolloutWarning".into(), Described::complex::<RolloutWarning>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         (
             "missingDependency".into(),

@@ -64,6 +64,7 @@ mod replicas;
 mod requests;
 mod restart;
 mod retention;
+mod rollouts;
 mod samples;
 mod side_data;
 mod signers;

@@ -10,6 +10,7 @@ use crate::{
         EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, number, property,
         text, truth, version, word, word_in_memory, words,
     },
+    selections::SelectedEnvironment,
 };
 use domain::{
     environment::{EnvironmentKind, family_key, name_key},
@@ -56,7 +57,13 @@ pub static ENVIRONMENTS: LazyLock<EntitySet<InstallationEntry>> = LazyLock::new(
         row.behind
             .map_or(Value::Null, |behind| Value::integer(behind.into()))
     })];
-    installations(InstallationEntry::columns().leak(), own).with_counted("behind", BEHIND)
+    installations((INSTALLATIONS, InstallationEntry::columns().leak()), own).with_counted("behind", BEHIND)
+});
+
+/// The same with all that the rules of hotfixes ask about them.
+pub static SELECTED_ENVIRONMENTS: LazyLock<EntitySet<SelectedEnvironment>> = LazyLock::new(|| {
+    let columns: &'static str = SelectedEnvironment::columns().leak();
+    installations((SelectedEnvironment::TABLE, columns), Vec::new())
 });
 
 /// The same for a plan, whose rows have the version under a name of its own, and what a hotfix would come to.
@@ -84,7 +91,7 @@ pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = Lazy
             waiting_for.map_or(Value::Null, |word| Value::text(word.as_str()))
         }),
     ];
-    installations(Installation::COLUMNS, own)
+    installations((INSTALLATIONS, Installation::COLUMNS), own)
 });
 
 /// The properties of a plan's rows that its environments do not have: they are found out row by row.
@@ -108,7 +115,13 @@ fn objection(objection: &Objection) -> Value<'_> {
     ])
 }
 
-fn installations<R: AsRef<Installation>>(columns: &'static str, own: Vec<Property<R>>) -> EntitySet<R> {
+/// Where installations are found.
+const INSTALLATIONS: &str = "installations t";
+
+fn installations<R: AsRef<Installation>>(
+    source: (&'static str, &'static str),
+    own: Vec<Property<R>>,
+) -> EntitySet<R> {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
     let mut properties = vec![
@@ -138,13 +151,7 @@ fn installations<R: AsRef<Installation>>(columns: &'static str, own: Vec<Propert
         property("tags", words(TAGS_OR_NONE), |row| tags(row.as_ref())),
     ];
     properties.extend(own);
-    let installations = EntitySet::new(
-        "environment",
-        ("installations t", columns),
-        &KEYS,
-        None,
-        properties,
-    );
+    let installations = EntitySet::new("environment", source, &KEYS, None, properties);
     installations
         .found_out("customerName", CUSTOMER_NAME)
         .found_out("tags", TAGS)

@@ -50,13 +50,13 @@ impl ListRequest {
         }
     }
 
-    /// The rows for which a filter holds, in the usual order.
+    /// The rows that the text of a `$filter` leaves, in the usual order.
     ///
     /// # Errors
-    /// [`QueryError`] for what the filter cannot mean for this list.
-    pub fn filtered<T>(entity_set: &EntitySet<T>, filter: &str) -> Result<Self, QueryError> {
+    /// [`QueryError`] for a text that is no filter of this list.
+    pub fn filtered<T>(entity_set: &EntitySet<T>, filter: Option<&str>) -> Result<Self, QueryError> {
         let mut options = Options::default();
-        options.filter = Some(filter.to_owned());
+        options.filter = filter.map(str::to_owned);
         Self::bind(entity_set, &options, None, 0)
     }
 
