@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Hotfixes: versions pushed to customers' environments
     #[command(subcommand)]
     Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// One decision for many environments: in waves, watched, with a brake
+    #[command(subcommand)]
+    Rollout(commands::rollout::RolloutCommand),
     /// Which versions each country has, what is missing, and whether it is the same content everywhere
     Matrix(commands::matrix::MatrixArgs),
     /// Which version each environment has
