@@ -13,9 +13,9 @@
 //! | 5 | refused by a rule, or bad input (400, 409, 412, 422 and other 4xx) |
 //! | 6 | the service could not be reached or could not answer (408, 429, 5xx), also after retries |
 //! | 10 | a hotfix ended as Failed, or its environment does not have the version that it was to bring |
-//! | 11 | a hotfix ended as Skipped |
-//! | 12 | a hotfix ended as Canceled |
-//! | 13 | a hotfix had not ended when the time to wait was over |
+//! | 11 | a hotfix ended as Skipped, or a rollout in which nothing came about |
+//! | 12 | a hotfix ended as Canceled, or a rollout as Aborted |
+//! | 13 | a hotfix or a rollout had not ended when the time to wait was over |
 //! | 14 | the package was refused: it is damaged, or cannot say which app it is |
 //! | 15 | the version exists with different content |
 //! | 16 | the database is not up to date (`fame migrate --check`) |
@@ -143,11 +143,17 @@ impl Exit {
                 "HotfixFailed",
                 "a hotfix ended as Failed, or its environment does not have the version that it was to bring",
             ),
-            Self::HotfixSkipped => ("HotfixSkipped", "a hotfix ended as Skipped"),
-            Self::HotfixCanceled => ("HotfixCanceled", "a hotfix ended as Canceled"),
+            Self::HotfixSkipped => (
+                "HotfixSkipped",
+                "a hotfix ended as Skipped, or a rollout in which nothing came about",
+            ),
+            Self::HotfixCanceled => (
+                "HotfixCanceled",
+                "a hotfix ended as Canceled, or a rollout as Aborted",
+            ),
             Self::WaitedTooLong => (
                 "WaitedTooLong",
-                "a hotfix had not ended when the time to wait was over",
+                "a hotfix or a rollout had not ended when the time to wait was over",
             ),
             Self::PackageRefused => (
                 "PackageRefused",

@@ -49,6 +49,8 @@ mod refusals;
 mod release;
 mod replicas;
 mod reports;
+#[cfg(unix)]
+mod rollouts;
 mod service;
 mod services;
 mod signatures;

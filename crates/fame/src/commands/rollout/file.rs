@@ -204,27 +204,14 @@ fn profile(part: &Part) -> Result<String, Wrong> {
 }
 
 fn definition(table: &Table<'_>) -> Result<Definition, Wrong> {
-    let nothing = Selection {
-        countries: None,
-        filter: None,
-        except: Vec::new(),
-        later: Later::Ignore,
-    };
-    let waves = table
-        .read("waves", |part| list(part, |part| Ok(part)))?
-        .unwrap_or_default();
-    let waves = waves
-        .into_iter()
-        .enumerate()
-        .map(|(number, part)| wave(part, number));
-    let waves = waves.collect::<Result<Vec<_>, _>>()?;
+    let waves = table.read("waves", |part| list(part, wave))?.unwrap_or_default();
     Ok(Definition {
         name: text(table.need("name")?)?.to_owned(),
         target: parsed(table.need("targetAppVersion")?)?,
         note: table.read("note", text)?.map(str::to_owned),
         run_after: table.read("runAfter", instant)?,
         ignore_upgrade_window: table.read("ignoreUpgradeWindow", reason_in)?,
-        select: table.read("select", selection)?.unwrap_or(nothing),
+        select: selection(table.need("select")?)?,
         waves: match waves.is_empty() {
             true => vec![Wave::default()],
             false => waves,
@@ -246,7 +233,7 @@ fn required(part: &Part) -> Result<bool, Wrong> {
 fn selection(part: &Part) -> Result<Selection, Wrong> {
     let table = Table::of(part, &["countries", "filter", "except", "later"])?;
     Ok(Selection {
-        countries: table.read("countries", countries)?.flatten(),
+        countries: countries(table.need("countries")?)?,
         filter: table.read("filter", text)?.map(str::to_owned),
         except: table.read("except", |part| list(part, key))?.unwrap_or_default(),
         later: table
@@ -260,7 +247,8 @@ fn selection(part: &Part) -> Result<Selection, Wrong> {
 fn countries(part: &Part) -> Result<Option<Vec<CountryCode>>, Wrong> {
     match &part.is {
         Is::Text(all) if all == "all" => Ok(None),
-        _ => list(part, parsed).map(Some),
+        Is::List(_) => list(part, parsed).map(Some),
+        _ => Err(part.wrong("\"all\" is wanted here, or a list of countries")),
     }
 }
 
@@ -280,14 +268,12 @@ fn key(part: &Part) -> Result<EnvironmentKey, Wrong> {
     })
 }
 
-fn wave(part: &Part, number: usize) -> Result<Wave, Wrong> {
+fn wave(part: &Part) -> Result<Wave, Wrong> {
     const MEMBERS: [&str; 7] = ["name", "take", "order", "proceed", "stop", "limits", "deadline"];
     let table = Table::of(part, &MEMBERS)?;
     Ok(Wave {
-        name: table
-            .read("name", text)?
-            .map_or_else(|| (number + 1).to_string(), str::to_owned),
-        take: table.read("take", take)?.unwrap_or(Take::Rest),
+        name: text(table.need("name")?)?.to_owned(),
+        take: take(table.need("take")?)?,
         order: table.read("order", order)?.unwrap_or(Order::Name),
         proceed: table.read("proceed", proceed)?.unwrap_or_default(),
         stop: match table.get("stop") {
@@ -409,7 +395,9 @@ fn freeze(part: &Part) -> Result<Freeze, Wrong> {
     let freeze = Freeze {
         from: instant(table.need("from")?)?,
         to: instant(table.need("to")?)?,
-        countries: table.read("countries", countries)?.flatten().unwrap_or_default(),
+        countries: table
+            .read("countries", |part| list(part, parsed))?
+            .unwrap_or_default(),
         types: table
             .read("types", |part| list(part, parsed))?
             .unwrap_or_default(),
@@ -444,6 +432,7 @@ proceed = { when = { succeeded = 95.5, of = "percent" }, soak = "PT4H", gate = "
 stop = { failed = { count = 1 } }
 
 [[waves]]
+name = "rest"
 take = "rest"
 order = "random(7)"
 stop = { failed = { percent = 5, min = 3 }, then = "abort" }
@@ -456,6 +445,9 @@ to = "2027-01-06T00:00:00+01:00"
 countries = "DE"
 reason = "Christmas"
 "#;
+
+    const LEAST: &str =
+        "app = 'x'\nname = 'n'\ntargetAppVersion = '1.0.1.0'\nselect = { countries = 'all' }\n";
 
     fn read(text: &str) -> Result<RolloutFile, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -470,7 +462,7 @@ reason = "Christmas"
         let definition = &toml.definition;
         assert_eq!(definition.waves.len(), 2);
         assert_eq!(definition.waves[0].take, Take::Count(2));
-        assert_eq!(definition.waves[1].name, "2");
+        assert_eq!(definition.waves[1].name, "rest");
         assert_eq!(definition.waves[1].order, Order::Random(Some(7)));
         assert_eq!(definition.select.except[0].name_key, "old/home");
         assert_eq!(toml.unknown_after, UNKNOWN_AFTER);
@@ -484,10 +476,10 @@ reason = "Christmas"
 
     #[test]
     fn a_rollout_without_waves_has_one_and_a_wave_without_a_rule_the_usual_one() {
-        let file = read("app = 'x'\nname = 'n'\ntargetAppVersion = '1.0.1.0'\n").unwrap();
+        let file = read(LEAST).unwrap();
         assert_eq!(file.definition.waves, [Wave::default()]);
-        let file =
-            read("app = 'x'\nname = 'n'\ntargetAppVersion = '1.0.1.0'\n[[waves]]\nstop = 'never'").unwrap();
+        let never = "[[waves]]\nname = 'all'\ntake = 'rest'\nstop = 'never'";
+        let file = read(&format!("{LEAST}{never}")).unwrap();
         assert_eq!(file.definition.waves[0].stop, None);
     }
 
@@ -550,12 +542,17 @@ reason = "Christmas"
                 "line 14, column 8",
                 "exactly one",
             ),
-            ("95.5", "95.555", "line 15, column 35", "95.555"),
-            ("PT4H", "P1M", "line 15, column 64", "P1M"),
+            ("95.5", "95.555", "line 15, column 34", "95.555"),
+            ("PT4H", "P1M", "line 15, column 65", "P1M"),
             ("\"manual\"", "\"sometimes\"", "line 15, column 80", "`manual`"),
             ("{ count = 1 }", "{ min = 1 }", "line 16, column 19", "`percent`"),
-            ("random(7)", "random(x)", "line 20, column 9", "random(7)"),
-            ("\"rest\"", "\"Rest\"", "line 19, column 8", "`rest`"),
+            ("random(7)", "random(x)", "line 21, column 9", "random(7)"),
+            (
+                "take = \"rest\"",
+                "take = \"Rest\"",
+                "line 20, column 8",
+                "`rest`",
+            ),
             (
                 "app = \"aaaaaaaa",
                 "url = 'x'\napp = \"aaaaaaaa",
@@ -565,7 +562,7 @@ reason = "Christmas"
             (
                 "2027-01-06",
                 "2026-01-06",
-                "line 27, column 6",
+                "line 28, column 6",
                 "before it begins",
             ),
         ] {
@@ -582,7 +579,7 @@ reason = "Christmas"
             told.contains("line 14, column 8") && told.contains("waves[0].take"),
             "{told}"
         );
-        let told = read(&TOML.replacen("take = \"rest\"", "name = \"canary\"", 1)).unwrap_err();
+        let told = read(&TOML.replacen("name = \"rest\"", "name = \"canary\"", 1)).unwrap_err();
         assert!(
             told.contains("line 19, column 8") && told.contains("earlier wave"),
             "{told}"

@@ -225,9 +225,12 @@ impl Ledger {
         distinct(to_do.map(|member| member.country))
     }
 
-    /// The countries of members of which something is still to be heard.
+    /// The countries of members of which something is still to be heard, or for which something may be posted.
     pub(super) fn countries_to_hear_of(&self) -> Vec<CountryCode> {
-        let heard = self.members.iter().filter(|member| member.is_to_be_heard_of());
+        let heard = self
+            .members
+            .iter()
+            .filter(|member| member.is_to_be_heard_of() || member.state.has_not_begun());
         distinct(heard.map(|member| member.country))
     }
 

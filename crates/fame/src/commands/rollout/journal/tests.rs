@@ -149,6 +149,9 @@ fn what_nobody_wrote_here_is_refused() {
 }
 
 proptest! {
+    // Each case makes several writes durable.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Whichever bit turns, either the line is refused by its number, or the last line lost its end.
     #[test]
     fn no_turned_bit_is_taken_for_what_was_written(place in any::<prop::sample::Index>(), bit in 0..8_u8) {
