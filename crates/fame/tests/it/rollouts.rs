@@ -560,7 +560,7 @@ async fn what_does_not_begin_in_time_expires_and_what_does_not_end_is_lost_until
         .fame(&driving(&["--resume", "--reason", "Nobody was there."]))
         .await;
     is(&ended, 11, "Completed", None);
-    assert_eq!(ended.json()["counts"]["expired"], 4);
+    assert_eq!(ended.json()["counts"]["expired"], 4, "{ended:?}");
 
     let vendor = Vendor::start().await;
     vendor

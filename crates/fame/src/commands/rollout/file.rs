@@ -256,12 +256,14 @@ fn countries(part: &Part) -> Result<Option<Vec<CountryCode>>, Wrong> {
 fn key(part: &Part) -> Result<EnvironmentKey, Wrong> {
     let written = text(part)?;
     let mut pieces = written.splitn(3, '/');
-    let read = || {
-        let tenant = pieces.next()?.parse().ok()?;
-        Some(EnvironmentKey::new(tenant, pieces.next()?, pieces.next()?))
+    let read = match (pieces.next(), pieces.next(), pieces.next()) {
+        (Some(tenant), Some(family), Some(name)) => {
+            let tenant = tenant.parse().ok();
+            tenant.map(|tenant| EnvironmentKey::new(tenant, family, name))
+        }
+        _ => None,
     };
-    let mut read = read;
-    read().ok_or_else(|| {
+    read.ok_or_else(|| {
         part.wrong(format!(
             "'{written}' is no environment: it is written TENANT/FAMILY/NAME, the tenant by its id"
         ))
@@ -484,6 +486,15 @@ reason = "Christmas"
     }
 
     #[test]
+    fn what_the_documentation_shows_is_a_rollout() {
+        let page = include_str!("../../../../../docs/guide/rollout.md");
+        let samples = page.split("```toml\n").skip(1);
+        let samples: String = samples.map(|rest| rest.split("```").next().unwrap()).collect();
+        let file = read(&samples).unwrap();
+        assert_eq!((file.definition.waves.len(), file.freezes.len()), (2, 1));
+    }
+
+    #[test]
     fn a_freeze_holds_from_its_begin_to_before_its_end() {
         let freeze = read(TOML).unwrap().freezes.remove(0);
         let covers = |at: &str, country: &str| {
@@ -511,10 +522,10 @@ reason = "Christmas"
     fn what_is_wrong_is_told_with_its_place() {
         for (from, to, place, fact) in [
             (
-                "name = \"S",
-                "nmae = \"S",
-                "line 3, column 1",
-                "did you mean `name`?",
+                "targetAppVersion",
+                "targetAppVersoin",
+                "line 4, column 1",
+                "did you mean `targetAppVersion`?",
             ),
             ("16.0.2.0", "16.x", "line 4, column 20", "'16.x'"),
             (

@@ -30,7 +30,8 @@ impl Look {
     /// not among them has not ended for that.
     pub(super) fn news(self, place: usize, member: &Member, seen: &[Hotfix]) -> Vec<Record> {
         let mut records = Vec::new();
-        let ours = self.ours(member, seen);
+        // What has ended has: its hotfix says nothing new, be it Canceled where its environment counts as Expired.
+        let ours = self.ours(member, seen).filter(|_| member.is_to_be_heard_of());
         if let (Some(ours), Some(_)) = (ours, &member.intent) {
             records.push(Record::Posted {
                 member: place,
@@ -286,6 +287,12 @@ mod tests {
             }
             let canceled = hotfix(1, LOOK.target, OperationStatus::Canceled);
             assert_eq!(looks(&mut ledger, LOOK, &[canceled]), state);
+            let canceled = hotfix(1, LOOK.target, OperationStatus::Canceled);
+            assert_eq!(
+                LOOK.news(0, &ledger.members[0], &[canceled]),
+                [],
+                "it is told once"
+            );
             let is_withdrawn = state == MemberState::Taken;
             assert_eq!(ledger.members[0].hotfix.is_none(), is_withdrawn);
             assert_eq!(

@@ -95,7 +95,7 @@ async fn a_plan_is_told_and_made_with_its_fingerprint() {
 async fn what_is_wrong_with_a_file_is_told_before_anything_is_sent() {
     let service = Service::start(|_, _| Answer::json(200, json!({}))).await;
     let freeze = "[[freezes]]\nfrom = 2026-12-20T00:00:00Z\nto = 2027-01-06T00:00:00Z";
-    for (more, fact) in [("tokn = 'x'", "line 7, column 1"), (freeze, "`freezes` are for")] {
+    for (more, fact) in [("notes = 'x'", "line 7, column 1"), (freeze, "`freezes` are for")] {
         for command in ["plan", "create"] {
             let ended = with_file(
                 &service,

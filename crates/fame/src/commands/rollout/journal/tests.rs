@@ -16,7 +16,7 @@ fn records(count: usize) -> Vec<Record> {
             member: number,
             attempt: 1,
             known: vec![Id(OperationId(Uuid::from_u128(7)))],
-            on: Instant(number as i64),
+            on: Instant(i64::try_from(number).unwrap()),
         },
         1 => Record::Posted {
             member: number - 1,
@@ -25,7 +25,7 @@ fn records(count: usize) -> Vec<Record> {
         _ => Record::Became {
             member: number - 2,
             state: MemberState::Refused,
-            on: Instant(number as i64),
+            on: Instant(i64::try_from(number).unwrap()),
             reason: Some(Reason {
                 code: "BadRequest".to_owned(),
                 text: "Ein Grund:\n\"nö\"".to_owned(),
