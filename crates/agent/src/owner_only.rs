@@ -77,7 +77,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 
 /// How to open a file that nobody else may read once it is made.
 #[must_use]
-pub(crate) fn options() -> OpenOptions {
+pub fn options() -> OpenOptions {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -99,14 +99,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a change of name in the folder of `path` outlive a power cut.
+///
+/// # Errors
+/// What the system says.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// There is nothing to do where a system sees to that.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -44,7 +44,7 @@ pub use request::{Answer, Request};
 pub use retry::{Pauses, Retry, RetryPolicy, Tries, spread};
 pub use token::{Assertions, ClientCredentials, Credentials, IssuedToken, Proof, TokenSource, claims};
 pub use upload::Upload;
-pub use vendor::Narrowing;
+pub use vendor::{Narrowing, RolloutVerb};
 
 use bytes::Bytes;
 use domain::ids::AppId;

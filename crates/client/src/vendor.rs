@@ -55,6 +55,39 @@ impl Narrowing {
     }
 }
 
+/// What can be asked of a rollout. Each may be asked again without harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutVerb {
+    /// Somebody else lets it begin.
+    Approve,
+    /// Somebody else refuses it.
+    Reject,
+    /// Nothing of it begins or starts any more, until it is resumed.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// The way from a wave to the next is opened.
+    Advance,
+    /// It is given up.
+    Abort,
+    /// Environments are taken anew.
+    Retry,
+}
+
+impl RolloutVerb {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Advance => "advance",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 impl Client {
     pub(crate) fn in_app(&self, app: AppId, segments: &[&str]) -> Url {
         self.vendor(&[&["apps", &app.to_string()], segments].concat())
@@ -238,6 +271,46 @@ impl Client {
     pub fn change_tags(&self, app: AppId, change: &TagsChangeBody) -> Request<TagsChange> {
         self.request(Method::POST, self.in_app(app, &["environments", "tags"]))
             .with_body(change)
+    }
+
+    fn rollout(&self, app: AppId, id: Uuid, segments: &[&str]) -> Url {
+        self.in_app(app, &[&["rollouts", &id.to_string()], segments].concat())
+    }
+
+    /// What a rollout of this definition would come to; nothing is changed by asking.
+    pub fn plan_rollout(&self, app: AppId, definition: &Value) -> Request<Value> {
+        self.request(Method::POST, self.in_app(app, &["rollouts", "plan"]))
+            .with_body(definition)
+            .repeatable()
+    }
+
+    /// Makes a rollout of a definition, beside which may stand the `fingerprint` of its plan, and how far the plan may have
+    /// changed since (`drift`). It is repeated only with a [`Request::idempotency_key`].
+    pub fn create_rollout(&self, app: AppId, definition: &Value) -> Request<Value> {
+        self.request(Method::POST, self.in_app(app, &["rollouts"]))
+            .with_body(definition)
+    }
+
+    /// The rollouts of an app.
+    pub fn list_rollouts(&self, app: AppId) -> List<Value> {
+        List::new(self, self.in_app(app, &["rollouts"]))
+    }
+
+    /// A rollout.
+    pub fn get_rollout(&self, app: AppId, id: Uuid) -> Request<Value> {
+        self.request(Method::GET, self.rollout(app, id, &[]))
+    }
+
+    /// The environments of a rollout, and where each of them is.
+    pub fn list_rollout_environments(&self, app: AppId, id: Uuid) -> List<Value> {
+        List::new(self, self.rollout(app, id, &["environments"]))
+    }
+
+    /// Asks something of a rollout; `body` has what goes with the verb, if anything does.
+    pub fn change_rollout(&self, app: AppId, id: Uuid, verb: RolloutVerb, body: &Value) -> Request<Value> {
+        self.request(Method::POST, self.rollout(app, id, &[verb.as_str()]))
+            .with_body(body)
+            .repeatable()
     }
 
     fn oidc(&self, segment: &str) -> Url {

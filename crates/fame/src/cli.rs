@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// When nothing of an app starts in customers' environments
     #[command(subcommand)]
     Freezes(commands::freezes::FreezesCommand),
+    /// One decision for many environments: in waves, watched, with a brake
+    #[command(subcommand)]
+    Rollout(commands::rollout::RolloutCommand),
     /// Which versions each country has, what is missing, and whether it is the same content everywhere
     Matrix(commands::matrix::MatrixArgs),
     /// Which version each environment has

@@ -73,6 +73,14 @@ fn runtime() -> Result<Runtime, Failure> {
 
 async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
     let session = || Session::open(&cli.global, printer);
+    let session_of_file = async |profile: Option<String>| {
+        let profile = cli.global.profile.clone().or(profile);
+        let global = GlobalArgs {
+            profile,
+            ..cli.global.clone()
+        };
+        Session::open(&global, printer).await
+    };
     let exit = match cli.command {
         Command::Login(args) => args.run(&cli.global, printer).await,
         Command::Logout => commands::logout::run(&cli.global, printer).await,
@@ -82,19 +90,10 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Countries(command) => command.run(&session().await?).await,
         Command::Principals(command) => command.run(&session().await?).await,
         Command::Versions(command) => command.run(&session().await?).await,
-        Command::Release(args) => {
-            let session = async |of_file: Option<String>| {
-                let profile = cli.global.profile.clone().or(of_file);
-                let global = GlobalArgs {
-                    profile,
-                    ..cli.global.clone()
-                };
-                Session::open(&global, printer).await
-            };
-            args.run(session, printer).await
-        }
+        Command::Release(args) => args.run(session_of_file, printer).await,
         Command::Environments(command) => command.run(&session().await?).await,
         Command::Hotfixes(command) => command.run(&session().await?).await,
+        Command::Rollout(command) => command.run(session_of_file).await,
         Command::Matrix(args) => args.run(&session().await?).await,
         Command::Fleet(args) => args.run(&session().await?).await,
         Command::Events(args) => args.run(&session().await?).await,

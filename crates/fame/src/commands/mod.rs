@@ -26,6 +26,7 @@ pub(crate) mod publishers;
 pub(crate) mod record;
 pub(crate) mod release;
 pub(crate) mod replay;
+pub(crate) mod rollout;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod tags;

@@ -50,6 +50,8 @@ mod refusals;
 mod release;
 mod replicas;
 mod reports;
+#[cfg(unix)]
+mod rollouts;
 mod service;
 mod services;
 mod side_data;

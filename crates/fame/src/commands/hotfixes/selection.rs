@@ -54,9 +54,9 @@ pub(in crate::commands) struct Environment {
     pub application_family: String,
     /// The name.
     pub name: String,
-    /// The kind, if it can be understood.
+    /// What it is for, as the service says.
     #[serde(default, rename = "type")]
-    kind: Option<String>,
+    pub kind: Option<String>,
     /// The version of the app that is installed, if it can be understood.
     #[serde(default)]
     version: Option<String>,
@@ -81,6 +81,18 @@ impl fmt::Display for Environment {
 }
 
 impl Environment {
+    /// One by what tells it from all others, without what it has.
+    pub(in crate::commands) fn named(tenant: TenantId, family: &str, name: &str) -> Self {
+        Self {
+            aad_tenant_id: tenant,
+            application_family: family.to_owned(),
+            name: name.to_owned(),
+            kind: None,
+            version: None,
+            installed_version: None,
+        }
+    }
+
     /// The version of the app that is installed.
     pub(in crate::commands) fn installed(&self) -> Option<AppVersion> {
         self.installed_version
@@ -161,14 +173,12 @@ impl Selection {
 
     /// The environment, if nothing needs to be looked up to name it.
     fn fully_named(&self) -> Option<Environment> {
-        Some(Environment {
-            aad_tenant_id: self.aad_tenant_id?,
-            application_family: self.family.clone()?,
-            name: self.choice.environment.clone()?,
-            kind: None,
-            version: None,
-            installed_version: None,
-        })
+        let name = self.choice.environment.as_ref()?;
+        Some(Environment::named(
+            self.aad_tenant_id?,
+            self.family.as_ref()?,
+            name,
+        ))
     }
 }
 

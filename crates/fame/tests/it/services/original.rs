@@ -23,6 +23,7 @@ use futures::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::{
+    future::pending,
     panic::resume_unwind,
     process::Command,
     sync::{Arc, Mutex, MutexGuard},
@@ -44,6 +45,12 @@ pub(crate) enum Fault {
     CutWithin(usize),
     /// It does as it was asked, and cuts the connection instead of answering.
     CutAfter,
+    /// It does as it was asked, and never answers.
+    NeverAnswers,
+    /// It does not do as it was asked, and never answers.
+    NeverBegins,
+    /// It refuses whoever asks.
+    Forbidden,
 }
 
 /// A request that it was asked, as far as it came.
@@ -73,6 +80,8 @@ struct Shared {
     used: u64,
     /// By how much the clock moves on with each look at a hotfix.
     moves_by_looks: SignedDuration,
+    /// By how much it moves on each time hotfixes are listed.
+    moves_by_lists: SignedDuration,
 }
 
 /// The application that may do everything.
@@ -94,6 +103,7 @@ impl Original {
                 token_lasts: u64::MAX,
                 used: 0,
                 moves_by_looks: SignedDuration::ZERO,
+                moves_by_lists: SignedDuration::ZERO,
             })),
         };
         let answering = original.clone();
@@ -175,6 +185,11 @@ impl Original {
         self.shared().moves_by_looks = by;
     }
 
+    /// Moves the clock on by so much each time hotfixes are listed, for whoever follows many.
+    pub(crate) fn moves_clock_by_lists(&self, by: SignedDuration) {
+        self.shared().moves_by_lists = by;
+    }
+
     /// Everything it was asked, but for tokens.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared().asked.clone()
@@ -252,7 +267,12 @@ impl Original {
                 Some(answer)
             }
             Some(Fault::Unavailable) => Some(page()),
-            Some(Fault::Slow(_) | Fault::CutAfter) | None => {
+            Some(Fault::Forbidden) => {
+                let body = json!({"code": "Forbidden", "message": "You may not do this any more."});
+                Some(marked(403, &body))
+            }
+            Some(Fault::NeverBegins) => pending().await,
+            Some(Fault::Slow(_) | Fault::CutAfter | Fault::NeverAnswers) | None => {
                 let token = parts
                     .headers
                     .get("authorization")
@@ -265,13 +285,21 @@ impl Original {
         if let (Some(line), Some(Fault::CutAfter), false) = (spoilt, fault, is_done) {
             self.shared().faults.insert(0, (line, Fault::CutAfter));
         }
-        let answer = answer.filter(|_| !(is_done && fault == Some(Fault::CutAfter)));
+        let is_kept = match fault {
+            Some(Fault::CutAfter) => is_done,
+            Some(Fault::NeverAnswers) => true,
+            _ => false,
+        };
+        let answer = answer.filter(|_| !is_kept);
         if let Some(answer) = &answer {
             asked.status = answer.status().as_u16();
         }
         // What was cut before it was done was not done.
         if !matches!(fault, Some(Fault::CutWithin(_))) {
             self.shared().asked.push(asked);
+        }
+        if fault == Some(Fault::NeverAnswers) {
+            pending::<()>().await;
         }
         match answer {
             Some(answer) => answer,
@@ -309,6 +337,10 @@ impl Original {
         shared.used += 1;
         if *method == Method::GET && path.contains("/environmentHotfixes/") {
             let by = shared.moves_by_looks;
+            shared.books.moves_clock(by);
+        }
+        if *method == Method::GET && path.ends_with("/environmentHotfixes") {
+            let by = shared.moves_by_lists;
             shared.books.moves_clock(by);
         }
         match shared.books.work(method, path, &asked.query, &asked.body) {

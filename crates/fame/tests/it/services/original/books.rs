@@ -137,6 +137,20 @@ impl Books {
         found.unwrap().version.clone()
     }
 
+    /// What becomes of hotfixes in an environment from now on.
+    pub(crate) fn line(&mut self, app: Uuid, name: &str, line: LineOfWork) {
+        let mut all = self.installed.iter_mut();
+        let found = all.find(|installed| installed.app == app && installed.name == name);
+        found.unwrap().line = line;
+    }
+
+    /// How many hotfixes an environment has had, whatever became of them.
+    pub(crate) fn hotfixes_of(&self, app: Uuid, name: &str) -> usize {
+        let all = self.hotfixes.iter();
+        all.filter(|hotfix| hotfix.app == app && hotfix.row["environmentName"] == name)
+            .count()
+    }
+
     /// The app is available in these countries.
     pub(crate) fn has_countries(&mut self, app: Uuid, countries: &[&str]) {
         for country in countries {
