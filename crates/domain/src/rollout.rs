@@ -24,3 +24,8 @@ pub use facts::{Driver, Facts, HOUR, TargetOffered, Used, WaveFacts};
 pub use member::{Counts, MemberReason, MemberState};
 pub use progress::{Outcome, Reason, Rollout, State, WaveProgress, WaveState};
 pub use verbs::{Change, abort, advance, approve, pause, reject, resume, retry};
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod scenarios;

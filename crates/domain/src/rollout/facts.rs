@@ -39,7 +39,7 @@ pub struct WaveFacts {
     pub is_taken: bool,
     /// How many of its members are in each state.
     pub counts: Counts,
-    /// When the last of its members ended, of those that have.
+    /// When the last of its members ended, of those that have, or was found to have ended otherwise.
     pub last_ended: Option<Instant>,
 }
 

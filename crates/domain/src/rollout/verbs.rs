@@ -196,7 +196,12 @@ pub fn retry(rollout: &Rollout, facts: &Facts, waves: &[usize], now: Instant) ->
             wave.state = WaveState::Active;
         }
     }
-    Ok(next.since(rollout))
+    // Who decides on what was read before the members were Taken again keeps nothing of it.
+    next.revision = rollout.revision + 1;
+    Ok(Change {
+        rollout: next,
+        is_changed: true,
+    })
 }
 
 /// It is given up: what is Scheduled is canceled, what runs ends by itself.
