@@ -30,6 +30,10 @@ pub enum Resource {
     Webhooks,
     /// Which pipelines may act for it; none of the original's either.
     TrustedPublishers,
+    /// One decision for many environments; none of the original's.
+    Rollouts,
+    /// Which rollouts somebody else has to approve; none of the original's.
+    ApprovalPolicy,
 }
 
 impl Resource {
@@ -55,6 +59,8 @@ impl Resource {
             Self::EnvironmentHotfixes => "environmentHotfixes",
             Self::Webhooks => "webhooks",
             Self::TrustedPublishers => "trustedPublishers",
+            Self::Rollouts => "rollouts",
+            Self::ApprovalPolicy => "approvalPolicy",
         }
     }
 }
@@ -116,6 +122,10 @@ impl Permission {
             (Resource::Webhooks, Access::Write) => "webhooks/write",
             (Resource::TrustedPublishers, Access::Read) => "trustedPublishers/read",
             (Resource::TrustedPublishers, Access::Write) => "trustedPublishers/write",
+            (Resource::Rollouts, Access::Read) => "rollouts/read",
+            (Resource::Rollouts, Access::Write) => "rollouts/write",
+            (Resource::ApprovalPolicy, Access::Read) => "approvalPolicy/read",
+            (Resource::ApprovalPolicy, Access::Write) => "approvalPolicy/write",
         }
     }
 }
@@ -132,10 +142,14 @@ pub fn least_role(permission: Permission) -> Role {
     match (permission.access, permission.resource) {
         (_, Resource::Webhooks | Resource::TrustedPublishers) => Role::Owner,
         (Access::Read, _) => Role::Reader,
-        (Access::Write, Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes) => {
-            Role::Contributor
-        }
-        (Access::Write, Resource::Apps | Resource::Principals | Resource::Environments) => Role::Owner,
+        (
+            Access::Write,
+            Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes | Resource::Rollouts,
+        ) => Role::Contributor,
+        (
+            Access::Write,
+            Resource::Apps | Resource::Principals | Resource::Environments | Resource::ApprovalPolicy,
+        ) => Role::Owner,
     }
 }
 

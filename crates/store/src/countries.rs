@@ -63,3 +63,10 @@ pub async fn insert_country(tx: &mut Tx<'_>, country: &Country) -> Result<(), St
         .insert()
         .await
 }
+
+/// The countries of an app, in order.
+pub async fn countries_of(db: &Db, app: AppId) -> Result<Vec<CountryCode>, StoreError> {
+    let query = db.query("SELECT t.code FROM countries t WHERE t.app_id = $1 ORDER BY t.code");
+    let rows: Vec<(CountryCode,)> = query.bind(app).fetch_all().await?;
+    Ok(rows.into_iter().map(|(code,)| code).collect())
+}

@@ -25,7 +25,9 @@ pub(crate) use audit::ACTOR_KINDS;
 pub use audit::AUDIT;
 pub use countries::COUNTRIES;
 pub use customers::CUSTOMERS;
-pub use environments::{ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
+pub use environments::{
+    ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS, SELECTED_ENVIRONMENTS,
+};
 pub use freezes::FREEZES;
 pub use hotfixes::{HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;

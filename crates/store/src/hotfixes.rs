@@ -123,6 +123,8 @@ table! {
         pub postponed_by: Option<String>,
         /// And why, as they say.
         pub postpone_reason: Option<String>,
+        /// The rollout that it is a part of.
+        pub rollout_id: Option<Uuid>,
     }
 }
 

@@ -71,6 +71,23 @@ pub async fn list_completed<T: super::FromRow>(
     page::open(db, statement, request, count).await
 }
 
+/// The same of rows of which more is read, as [`Statement::reading`] has it. They are all there in one snapshot for as long as
+/// they are taken at once.
+///
+/// # Errors
+/// As for [`list`].
+pub(crate) async fn list_reading<T: super::FromRow>(
+    db: &Db,
+    entity_set: &'static EntitySet<T>,
+    scope: Scope,
+    request: ListRequest,
+    (column, values): (&str, Vec<super::Value>),
+    now: Instant,
+) -> Result<Page<T>, ListError> {
+    let statement = statement(db, entity_set, scope, &request, now).reading(column, values);
+    page::open(db, Arc::new(statement), request, None).await
+}
+
 /// How many rows the request's filter leaves.
 ///
 /// # Errors

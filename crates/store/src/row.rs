@@ -124,6 +124,11 @@ words! {
     domain::webhook::DisabledReason,
     domain::publisher::Provider,
     domain::publisher::PublisherState,
+    domain::rollout::State,
+    domain::rollout::Reason,
+    domain::rollout::Outcome,
+    domain::rollout::WaveState,
+    domain::rollout::MemberState,
 }
 
 /// Whether a text is one of the words of `T`, written as the service writes it.

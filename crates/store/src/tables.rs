@@ -7,8 +7,8 @@
 use super::{
     agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, customers::Customer,
     environments::Environment, environments::InstallationRow, freezes::Freeze, hotfixes::Operation,
-    idempotency::KeptKey, principals::AppPrincipal, publishers::TrustedPublisher, row::Record, table::Table,
-    versions::Version,
+    idempotency::KeptKey, principals::AppPrincipal, publishers::TrustedPublisher, rollouts, row::Record,
+    table::Table, versions::Version,
 };
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -30,6 +30,11 @@ pub const TABLES: &[Table] = &[
     Freeze::TABLE,
     Customer::TABLE,
     TrustedPublisher::TABLE,
+    rollouts::Rollout::TABLE,
+    rollouts::Wave::TABLE,
+    rollouts::Member::TABLE,
+    rollouts::Counted::TABLE,
+    rollouts::Policy::TABLE,
 ];
 
 #[cfg(test)]

@@ -123,6 +123,14 @@ impl Row<'_> {
         }
     }
 
+    /// How many columns it has.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Sqlite(row) => row.as_ref().column_count(),
+            Self::Postgres(row) => row.len(),
+        }
+    }
+
     /// How many bytes its texts have, or all of it, whichever the database tells.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -21,6 +21,7 @@ pub mod list;
 pub mod operator;
 pub mod principals;
 pub mod publishers;
+pub mod rollouts;
 pub mod service;
 pub mod value;
 pub mod versions;

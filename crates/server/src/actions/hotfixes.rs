@@ -395,6 +395,7 @@ fn described(
         postponed_on: None,
         postponed_by: None,
         postpone_reason: None,
+        rollout_id: None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
         EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, property, text,
         truth, version, word, word_in_memory,
     },
+    selections::SelectedEnvironment,
 };
 use domain::{
     environment::{EnvironmentKind, family_key, name_key},
@@ -37,7 +38,14 @@ pub(crate) const NAME: Fold = Fold {
 };
 
 /// The environments of a country that have the app installed.
-pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| installations(Vec::new()));
+pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> =
+    LazyLock::new(|| installations(INSTALLATIONS, Vec::new()));
+
+/// The same with all that the rules of hotfixes ask about them.
+pub static SELECTED_ENVIRONMENTS: LazyLock<EntitySet<SelectedEnvironment>> = LazyLock::new(|| {
+    let columns: &'static str = SelectedEnvironment::columns().leak();
+    installations((SelectedEnvironment::TABLE, columns), Vec::new())
+});
 
 /// The same for a plan, whose rows have the version under a name of its own, and what a hotfix would come to.
 pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = LazyLock::new(|| {
@@ -64,7 +72,7 @@ pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = Lazy
             waiting_for.map_or(Value::Null, |word| Value::text(word.as_str()))
         }),
     ];
-    installations(own)
+    installations(INSTALLATIONS, own)
 });
 
 /// The properties of a plan's rows that its environments do not have: they are found out row by row.
@@ -88,7 +96,13 @@ fn objection(objection: &Objection) -> Value<'_> {
     ])
 }
 
-fn installations<R: AsRef<Installation>>(own: Vec<Property<R>>) -> EntitySet<R> {
+/// Where installations are found, and what is read of them.
+const INSTALLATIONS: (&str, &str) = ("installations t", Installation::COLUMNS);
+
+fn installations<R: AsRef<Installation>>(
+    source: (&'static str, &'static str),
+    own: Vec<Property<R>>,
+) -> EntitySet<R> {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
     let mut properties = vec![
@@ -114,13 +128,7 @@ fn installations<R: AsRef<Installation>>(own: Vec<Property<R>>) -> EntitySet<R> 
         }),
     ];
     properties.extend(own);
-    EntitySet::new(
-        "environment",
-        ("installations t", Installation::COLUMNS),
-        &KEYS,
-        None,
-        properties,
-    )
+    EntitySet::new("environment", source, &KEYS, None, properties)
 }
 
 /// All environments.

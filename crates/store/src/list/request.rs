@@ -50,6 +50,19 @@ impl ListRequest {
         }
     }
 
+    /// The rows that the text of a `$filter` leaves, in the usual order.
+    ///
+    /// # Errors
+    /// [`QueryError`] for a text that is no filter of this list.
+    pub fn filtered<T>(entity_set: &EntitySet<T>, filter: Option<&str>) -> Result<Self, QueryError> {
+        let mut options = Options::default();
+        options.filter = filter.map(str::to_owned);
+        Ok(Self {
+            filter: entity_set.filter(&options, &Limits::default())?,
+            ..Self::all(entity_set)
+        })
+    }
+
     /// What the options of a list mean for it. Tokens of its pages bear the `fingerprint` of the query.
     ///
     /// # Errors

@@ -138,6 +138,20 @@ impl<T: FromRow> Statement<T> {
         Self { completion, ..self }
     }
 
+    /// The same with more to read of each row, behind the rest: a column for each value, in which `{value}` stands for it.
+    pub(crate) fn reading(mut self, column: &str, values: Vec<Value>) -> Self {
+        let mut columns = self.columns.into_owned();
+        for value in values {
+            self.values.push(value);
+            columns.push_str(", ");
+            columns.push_str(&column.replace("{value}", &format!("${}", self.values.len())));
+        }
+        Self {
+            columns: columns.into(),
+            ..self
+        }
+    }
+
     /// The same with another budget.
     #[cfg(test)]
     pub(crate) fn with_budget(self, budget: super::work::Budget) -> Self {

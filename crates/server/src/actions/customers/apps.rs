@@ -418,6 +418,7 @@ fn operation(
         postponed_on: None,
         postponed_by: None,
         postpone_reason: None,
+        rollout_id: None,
     })
 }
 

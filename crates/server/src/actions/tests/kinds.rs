@@ -136,6 +136,7 @@ async fn asks_as(fleet: &Fleet, id: OperationId, asked: Asked) -> Operation {
         postponed_on: None,
         postponed_by: None,
         postpone_reason: None,
+        rollout_id: None,
     };
     let input = (operation.clone(), environment, fleet.now());
     let added = fleet.db().write(input, |mut tx, (operation, environment, now)| {
