@@ -108,6 +108,8 @@ codes! {
     PackageChanged = 409,
     /// The rollout is in a state in which this cannot be asked of it.
     RolloutNotInState = 409,
+    /// What a rollout selects, or what the rules say of it, is not what was planned.
+    PlanChanged = 409,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.

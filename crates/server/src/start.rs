@@ -155,6 +155,7 @@ impl Server {
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             exchanges: Default::default(),
+            plans: Default::default(),
             customers_changes: Changes::default(),
             changes: TaskTracker::new(),
         });

@@ -4,6 +4,7 @@ use crate::{
     actions::{
         execution::window_of,
         forecasts::{Missing, Told},
+        rollouts::{Example, Judged, PlanRollout, RolloutEntry, Summary, Verdict},
         waits::Waiting,
         work::given::{Given, Work},
     },
@@ -15,9 +16,13 @@ use domain::{
     country::CountryCode,
     instant::Instant,
     principal::PrincipalKind,
+    problem::Detail,
     publisher::{Grant, Right},
+    rollout::{ApprovalPolicy, Counts, MemberState},
     version::{AppVersion, SyncMode},
+    waiting::Wait,
 };
+use serde_json::json;
 use std::time::Duration;
 use store::{
     agents::{Agent, AgentEntry},
@@ -31,6 +36,8 @@ use store::{
     hotfixes::Operation,
     principals::AppPrincipal,
     publishers::TrustedPublisher,
+    rollouts::{MemberEntry, Policy},
+    selections::SelectedEnvironment,
     versions::{Version, VersionEntry},
     webhooks::{DeliveryEntry, Webhook},
 };
@@ -188,6 +195,224 @@ pub(crate) fn trusted_publisher(publisher: TrustedPublisher) -> Result<wire::pub
         created_by: Some(publisher.created_by),
         etag: publisher.etag,
     })
+}
+
+/// A rollout, with what is looked up of it.
+pub(crate) fn rollout(entry: RolloutEntry) -> Result<wire::rollouts::Rollout> {
+    let RolloutEntry {
+        rollout,
+        waves,
+        tally,
+        failures,
+        superseded_by,
+    } = entry;
+    let mut counts = tally.untaken;
+    for state in MemberState::ALL {
+        counts[*state] += tally.waves.values().map(|counts| counts[*state]).sum::<u64>();
+    }
+    let waves = waves.into_iter().zip(definition_waves(&rollout.definition)?);
+    let waves = waves.map(|(wave, deadline)| wire::rollouts::RolloutWave {
+        name: wave.name,
+        state: wave.state.to_string(),
+        begun_on: wave.begun_on,
+        soak_until: wave.proceeds_since.map(|since| since + deadline.1),
+        deadline_on: wave.deadline_from.zip(deadline.0).map(|(from, span)| from + span),
+        counts: rollout_counts(&tally.waves.get(&wave.wave).copied().unwrap_or_default()),
+    });
+    let failures = failures.into_iter().map(|group| wire::rollouts::RolloutFailure {
+        text: group.text,
+        reason_code: group.reason,
+        environments: whole(group.members),
+    });
+    Ok(wire::rollouts::Rollout {
+        id: rollout.id,
+        name: rollout.name,
+        note: rollout.note,
+        target_app_version: rollout.target_version,
+        state: rollout.state.to_string(),
+        outcome: rollout.outcome.map(|outcome| outcome.to_string()),
+        reason_code: rollout.reason.map(|reason| reason.to_string()),
+        reason: rollout.reason_text,
+        created_on: rollout.created_on,
+        created_by: rollout.created_by,
+        ended_on: rollout.ended_on,
+        environments: whole(rollout.environments),
+        fingerprint: HEXLOWER.encode(&rollout.fingerprint),
+        approval: wire::rollouts::RolloutApproval {
+            required: rollout.needs_approval,
+            approved_on: rollout.approved_on,
+            approved_by: rollout.approved_by,
+            approved_by_name: rollout.approved_by_name,
+            remark: rollout.approval_remark,
+        },
+        counts: rollout_counts(&counts),
+        waves: waves.collect(),
+        failures: failures.collect(),
+        superseded_by,
+        warnings: Vec::new(),
+        etag: rollout.etag,
+        definition: Json::parse(&rollout.definition),
+    })
+}
+
+/// The deadline and the soak of each wave of a definition.
+fn definition_waves(text: &str) -> Result<Vec<(Option<Duration>, Duration)>> {
+    let definition = wire::rollouts::parse_definition(text).map_err(Error::fault)?;
+    let waves = definition.waves.iter();
+    Ok(waves.map(|wave| (wave.deadline, wave.proceed.soak)).collect())
+}
+
+fn rollout_counts(counts: &Counts) -> wire::rollouts::RolloutCounts {
+    let of = |state| whole(counts[state]);
+    wire::rollouts::RolloutCounts {
+        untaken: of(MemberState::Untaken),
+        taken: of(MemberState::Taken),
+        blocked: of(MemberState::Blocked),
+        scheduled: of(MemberState::Scheduled),
+        running: of(MemberState::Running),
+        updated: of(MemberState::Updated),
+        already_there: of(MemberState::AlreadyThere),
+        failed: of(MemberState::Failed),
+        unknown: of(MemberState::Unknown),
+        skipped: of(MemberState::Skipped),
+        refused: of(MemberState::Refused),
+        canceled: of(MemberState::Canceled),
+        expired: of(MemberState::Expired),
+        left: of(MemberState::Left),
+    }
+}
+
+fn whole(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// An environment of a rollout, with what its hotfix waits for where that was looked up.
+pub(crate) fn rollout_environment(
+    (entry, wait): (MemberEntry, Wait),
+) -> Result<wire::rollouts::RolloutEnvironment> {
+    let member = entry.member;
+    Ok(wire::rollouts::RolloutEnvironment {
+        aad_tenant_id: member.tenant_id,
+        application_family: member.family,
+        name: member.name,
+        country_code: member.country_code,
+        kind: member.kind,
+        version: member.version,
+        wave: entry.wave,
+        state: member.state.to_string(),
+        attempt: whole(member.attempt),
+        hotfix_id: member.operation_id,
+        reason_code: member.reason,
+        reason: member.reason_text,
+        changed_on: member.changed_on,
+        expected_start: wait.expected_start,
+        waiting_for: wait.waiting_for,
+    })
+}
+
+/// Which rollouts of an app somebody else has to approve.
+pub(crate) fn approval_policy(policy: Policy) -> Result<wire::rollouts::ApprovalPolicy> {
+    let (approval, production_above) = match policy.approval {
+        ApprovalPolicy::Never => ("Never", None),
+        ApprovalPolicy::Always => ("Always", None),
+        ApprovalPolicy::ProductionAbove(above) => ("ProductionAbove", Some(whole(above))),
+    };
+    Ok(wire::rollouts::ApprovalPolicy {
+        approval: approval.to_owned(),
+        production_above,
+        etag: policy.etag,
+    })
+}
+
+/// What a rollout would come to.
+pub(crate) fn rollout_plan(plan: PlanRollout) -> wire::rollouts::RolloutPlan {
+    let summary = plan.summary;
+    let reasons = summary.reasons.iter().map(|((verdict, code), group)| {
+        let row = |example: &Example| rollout_plan_row(&example.environment, *verdict, code, example.message.clone());
+        wire::rollouts::RolloutPlanReason {
+            code: (*code).to_owned(),
+            verdict: verdict.as_str().to_owned(),
+            environments: group.count,
+            sample: group.sample.iter().map(row).collect(),
+        }
+    });
+    let starts = summary.starts.iter().map(|(hour, environments)| wire::rollouts::RolloutPlanStart {
+        hour: hour.to_string(),
+        environments: *environments,
+    });
+    let waves = plan.waves.into_iter().map(|wave| wire::rollouts::RolloutPlanWave {
+        name: wave.name,
+        environments: wave.environments,
+        overlap: wave.overlap,
+    });
+    wire::rollouts::RolloutPlan {
+        as_of: plan.as_of.to_string(),
+        fingerprint: HEXLOWER.encode(&summary.fingerprint()),
+        environments: summary.environments,
+        production: summary.production,
+        eligible: summary.count(Verdict::Eligible),
+        already_there: summary.count(Verdict::AlreadyThere),
+        blocked: summary.count(Verdict::Blocked),
+        refused: summary.count(Verdict::Refused),
+        reasons: reasons.collect(),
+        starts: starts.collect(),
+        without_start: summary.without_start,
+        waves: waves.collect(),
+        needs_approval: plan.needs_approval,
+        warnings: rollout_warnings(plan.warnings),
+    }
+}
+
+/// What may not be meant so.
+pub(crate) fn rollout_warnings(warnings: Vec<Detail>) -> Vec<wire::rollouts::RolloutWarning> {
+    let warning = |warning: Detail| wire::rollouts::RolloutWarning {
+        code: warning.code,
+        message: warning.message,
+    };
+    warnings.into_iter().map(warning).collect()
+}
+
+/// What the rows of a plan come to: the last of them, as it streams.
+pub(crate) fn rollout_summary(summary: &Summary) -> serde_json::Value {
+    json!({ "summary": {
+        "fingerprint": HEXLOWER.encode(&summary.fingerprint()),
+        "environments": summary.environments,
+        "eligible": summary.count(Verdict::Eligible),
+        "alreadyThere": summary.count(Verdict::AlreadyThere),
+        "blocked": summary.count(Verdict::Blocked),
+        "refused": summary.count(Verdict::Refused),
+    }})
+}
+
+/// A row of a plan, as it streams.
+pub(crate) fn judged(row: &Judged) -> wire::rollouts::RolloutPlanRow {
+    wire::rollouts::RolloutPlanRow {
+        starts_at: row.wait.expected_start.map(|start| start.to_string()),
+        waiting_for: row.wait.waiting_for.map(|what| what.to_string()),
+        ..rollout_plan_row(&row.environment, row.verdict, row.code, row.message.clone())
+    }
+}
+
+fn rollout_plan_row(
+    environment: &SelectedEnvironment,
+    verdict: Verdict,
+    code: &str,
+    message: Option<String>,
+) -> wire::rollouts::RolloutPlanRow {
+    let installation = &environment.installation;
+    wire::rollouts::RolloutPlanRow {
+        aad_tenant_id: installation.tenant_id.0,
+        application_family: installation.family.clone(),
+        name: installation.name.clone(),
+        country_code: installation.country_code.to_string(),
+        kind: installation.kind.to_string(),
+        installed_version: installation.version.to_string(),
+        verdict: verdict.as_str().to_owned(),
+        reason_code: (verdict != Verdict::Eligible).then(|| code.to_owned()),
+        reason: message,
+        starts_at: None,
+        waiting_for: None,
+    }
 }
 
 /// What a webhook was told.
@@ -388,6 +613,7 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
         postpone_reason: operation.postpone_reason,
         expected_start: None,
         waiting_for: None,
+        rollout_id: operation.rollout_id,
     })
 }
 

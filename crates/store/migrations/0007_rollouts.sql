@@ -110,3 +110,6 @@ CREATE TABLE approval_policies (
   CONSTRAINT approval_policies_pk PRIMARY KEY (app_id),
   CONSTRAINT approval_policies_app FOREIGN KEY (app_id) REFERENCES apps (id)
 );
+
+-- Since when a principal may approve rollouts; nobody kept that before.
+ALTER TABLE principals ADD COLUMN approves_since BIGINT;

@@ -1,6 +1,6 @@
 //! The countries that an app was added to.
 
-use super::{Db, StoreError, Tx, principals::PrincipalRef, row::table};
+use super::{Db, Reader, StoreError, Tx, principals::PrincipalRef, row::table};
 use domain::{
     country::CountryCode,
     ids::{AppId, Etag},
@@ -65,8 +65,12 @@ pub async fn insert_country(tx: &mut Tx<'_>, country: &Country) -> Result<(), St
 }
 
 /// The countries of an app, in order.
-pub async fn countries_of(db: &Db, app: AppId) -> Result<Vec<CountryCode>, StoreError> {
-    let query = db.query("SELECT t.code FROM countries t WHERE t.app_id = $1 ORDER BY t.code");
+pub async fn countries_of<'r, 't: 'r>(
+    reader: impl Into<Reader<'r, 't>>,
+    app: AppId,
+) -> Result<Vec<CountryCode>, StoreError> {
+    let mut reader = reader.into();
+    let query = reader.query("SELECT t.code FROM countries t WHERE t.app_id = $1 ORDER BY t.code");
     let rows: Vec<(CountryCode,)> = query.bind(app).fetch_all().await?;
     Ok(rows.into_iter().map(|(code,)| code).collect())
 }

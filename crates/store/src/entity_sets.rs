@@ -11,6 +11,7 @@ mod freezes;
 mod hotfixes;
 mod principals;
 mod publishers;
+mod rollouts;
 mod versions;
 mod webhooks;
 
@@ -32,6 +33,7 @@ pub use freezes::FREEZES;
 pub use hotfixes::{HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use publishers::TRUSTED_PUBLISHERS;
+pub use rollouts::{ROLLOUT_ENVIRONMENTS, ROLLOUTS};
 pub use versions::VERSIONS;
 pub use webhooks::{DELIVERIES, WEBHOOKS};
 

@@ -326,6 +326,52 @@ pub async fn find_installations(
     .await
 }
 
+/// The environment of that key that has the app installed, if the caller has a role on the app.
+pub async fn find_installation(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+    key: &EnvironmentKey,
+) -> Result<Option<Installation>, StoreError> {
+    db.query(format!(
+        "SELECT {}
+         FROM installations t
+         WHERE t.app_id = $5 AND t.tenant_id = $6 AND t.family_key = $7 AND t.name_key = $8
+           AND t.environment_id IN (SELECT e.id FROM environments e
+                                    WHERE e.tenant_id = $6 AND e.family_key = $7 AND e.name_key = $8)
+           AND {}",
+        Installation::COLUMNS,
+        principal.has_role()
+    ))
+    .bind_all(principal.values())
+    .bind(app)
+    .bind_all(key_values(key))
+    .fetch_optional()
+    .await
+}
+
+/// Environments of a tenant that have the app installed, if the caller has a role on the app; some hundreds at most.
+pub async fn installations_in_tenant(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+    tenant: TenantId,
+) -> Result<Vec<Installation>, StoreError> {
+    db.query(format!(
+        "SELECT {}
+         FROM installations t
+         WHERE t.app_id = $5 AND t.environment_id IN (SELECT e.id FROM environments e WHERE e.tenant_id = $6) AND {}
+         LIMIT 500",
+        Installation::COLUMNS,
+        principal.has_role()
+    ))
+    .bind_all(principal.values())
+    .bind(app)
+    .bind(tenant)
+    .fetch_all()
+    .await
+}
+
 fn key_values(key: &EnvironmentKey) -> [Value; 3] {
     [
         key.tenant_id.into(),

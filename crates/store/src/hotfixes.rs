@@ -158,6 +158,16 @@ pub async fn find_hotfix(
     .await
 }
 
+/// Operations by their identities, in no order.
+pub async fn operations_by_ids(db: &Db, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM {{rows}}, operations t WHERE t.id = {{operation}}",
+        Operation::COLUMNS
+    );
+    let rows = ids.iter().map(|id| vec![(*id).into()]).collect();
+    db.fetch_each(&sql, &[("operation", "uuid")], rows).await
+}
+
 /// Which operations of a tenant are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationsOf {

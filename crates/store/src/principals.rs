@@ -9,6 +9,7 @@ use super::{
 };
 use domain::{
     ids::{AppId, Etag, PrincipalId, TenantId},
+    instant::Instant,
     principal::{CallerKind, PrincipalKind, Role, Roles, TokenTenant},
     publisher::Grant,
 };
@@ -99,6 +100,8 @@ table! {
         pub etag: Etag,
         /// Whose tokens an application has its roles with.
         pub token_tenant: TokenTenant as (token_tenant_id, any_token_tenant),
+        /// Since when it may approve rollouts, if it may; for longer than anybody kept where that is not known.
+        pub approves_since: Option<Instant>,
     }
 }
 
@@ -300,7 +303,8 @@ pub async fn save_principal(tx: &mut Tx<'_>, principal: &AppPrincipal) -> Result
         .clause(
             "ON CONFLICT (app_id, id) DO UPDATE
              SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag,
-                 token_tenant_id = excluded.token_tenant_id, any_token_tenant = excluded.any_token_tenant",
+                 token_tenant_id = excluded.token_tenant_id, any_token_tenant = excluded.any_token_tenant,
+                 approves_since = excluded.approves_since",
         )
         .execute()
         .await

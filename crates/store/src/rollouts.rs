@@ -15,7 +15,7 @@ use domain::{
     environment::{EnvironmentKey, EnvironmentKind, family_key, name_key},
     ids::{AppId, Etag, OperationId, TenantId},
     instant::Instant,
-    principal::CallerKind,
+    principal::{CallerKind, Role, Roles},
     rollout::{ApprovalPolicy, Counts, MemberState, Outcome, Reason, State, WaveState},
     version::AppVersion,
 };
@@ -173,6 +173,35 @@ impl Member {
     /// What tells its environment from all others.
     pub fn key(&self) -> EnvironmentKey {
         EnvironmentKey::new(self.tenant_id, &self.family, &self.name)
+    }
+}
+
+/// A member with the name of its wave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberEntry {
+    /// The member.
+    pub member: Member,
+    /// The name of the wave that has taken it.
+    pub wave: Option<String>,
+}
+
+/// The name of the wave that has taken the member `t`.
+pub(crate) const WAVE_NAME: &str =
+    "(SELECT w.name FROM rollout_waves w WHERE w.rollout_id = t.rollout_id AND w.wave = t.wave)";
+
+impl MemberEntry {
+    /// What it is read from, over the alias `t` for members.
+    pub fn columns() -> String {
+        format!("{}, {WAVE_NAME}", Member::COLUMNS)
+    }
+}
+
+impl FromRow for MemberEntry {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            member: Member::from_row(row)?,
+            wave: row.get(Member::WIDTH)?,
+        })
     }
 }
 
@@ -771,4 +800,61 @@ pub async fn save_policy(tx: &mut Tx<'_>, policy: &Policy) -> Result<(), StoreEr
         .execute()
         .await
         .map(drop)
+}
+
+/// Whether more people than one may approve rollouts of an app: somebody has to who did not make them.
+pub async fn has_other_approver(tx: &mut Tx<'_>, app: AppId, except: Uuid) -> Result<bool, StoreError> {
+    let may = Roles::NONE.with(Role::Owner).with(Role::Contributor);
+    let sql = "SELECT COUNT(*) FROM principals p
+               WHERE p.app_id = $1 AND p.kind = 'User' AND p.id <> $2 AND (p.roles & $3) <> 0";
+    let (count,): (i64,) = tx.query(sql).bind(app).bind(except).bind(may).fetch_one().await?;
+    Ok(count > 0)
+}
+
+/// How many environments with the app are members of another rollout of it that is not over.
+pub async fn overlapping(tx: &mut Tx<'_>, app: AppId, rollout: Uuid) -> Result<u64, StoreError> {
+    let sql = "SELECT COUNT(*)
+               FROM rollout_members t
+               WHERE t.rollout_id = $1
+                 AND EXISTS (SELECT 1
+                             FROM rollouts r JOIN rollout_members o ON o.rollout_id = r.id
+                             WHERE r.app_id = $2 AND r.id <> $1
+                               AND r.state IN ('AwaitingApproval', 'Active', 'Paused')
+                               AND o.tenant_id = t.tenant_id AND o.name_key = t.name_key AND o.family_key = t.family_key)";
+    let (count,): (u64,) = tx.query(sql).bind(rollout).bind(app).fetch_one().await?;
+    Ok(count)
+}
+
+/// How many rollouts of an app are not over.
+pub async fn count_open(tx: &mut Tx<'_>, app: AppId) -> Result<u64, StoreError> {
+    let sql = "SELECT COUNT(*) FROM rollouts t
+               WHERE t.app_id = $1 AND t.state IN ('AwaitingApproval', 'Active', 'Paused')";
+    tx.query(sql)
+        .bind(app)
+        .fetch_one::<(u64,)>()
+        .await
+        .map(|(count,)| count)
+}
+
+/// Makes the members of a rollout Taken again that failed or were refused. Its row is locked, and `tally` was read since.
+pub async fn retake_failed(
+    tx: &mut Tx<'_>,
+    rollout: Uuid,
+    tally: &Tally,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE rollout_members
+               SET state = 'Taken', reason = NULL, reason_text = NULL, reason_key = NULL, changed_on = $2
+               WHERE rollout_id = $1 AND wave IS NOT NULL AND state IN ('Failed', 'Unknown', 'Refused')";
+    tx.query(sql).bind(rollout).bind(now).execute().await?;
+    let mut differences = HashMap::new();
+    for (wave, counts) in &tally.waves {
+        let wave = wave_number(Some(*wave));
+        for state in MemberState::ALL.iter().copied().filter(|state| state.is_retried()) {
+            let members = i64::try_from(counts[state]).unwrap_or(i64::MAX);
+            *differences.entry((rollout, wave, state)).or_default() -= members;
+            *differences.entry((rollout, wave, MemberState::Taken)).or_default() += members;
+        }
+    }
+    apply_counts(tx, differences).await
 }

@@ -328,6 +328,30 @@ pub async fn find_newest_before(
     .await
 }
 
+/// The newest version of an app that is Available in any country, of the line of `version` and above it.
+pub async fn newest_available_above(
+    db: &Db,
+    app: AppId,
+    version: AppVersion,
+) -> Result<Option<AppVersion>, StoreError> {
+    let found = db
+        .query(
+            "SELECT t.version
+             FROM versions t
+             WHERE t.app_id = $1 AND t.major = $2 AND t.minor = $3 AND t.version_key > $4
+               AND t.status = 'Uploaded' AND t.availability = 'Available'
+             ORDER BY t.version_key DESC
+             LIMIT 1",
+        )
+        .bind(app)
+        .bind(version.major())
+        .bind(version.minor())
+        .bind(version)
+        .fetch_optional::<(AppVersion,)>()
+        .await?;
+    Ok(found.map(|(version,)| version))
+}
+
 /// The countries that have a version of an app from `least` on, if the caller has a role on the app; in order.
 pub async fn countries_with(
     db: &Db,

@@ -112,6 +112,8 @@ entity! {
         /// (nothing starts there), Freeze or Agent (nobody is there to carry it out). Nothing where it can start now.
         #[schema(value_type = Option<crate::words::WaitingFor>)]
         waiting_for "waitingFor": Option<WaitingFor>,
+        /// The rollout that it is a part of.
+        rollout_id "rolloutId": Option<Uuid>,
     }
 }
 

@@ -4,12 +4,14 @@ mod definition;
 
 pub use definition::{parse_definition, read_definition, read_key, read_keys, write_definition};
 
-use crate::{entity::entity, value::Json};
+use crate::{entity::entity, lenient, value::Json};
 use domain::{
     country::CountryCode,
     environment::EnvironmentKind,
     ids::{Etag, OperationId, TenantId},
     instant::Instant,
+    problem::RuleError,
+    rollout::Definition,
     version::AppVersion,
     waiting::WaitingFor,
 };
@@ -176,6 +178,10 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<String>)]
         superseded_by "supersededBy": Option<AppVersion>,
+        /// What may not be meant so; only in the answer to whoever makes it.
+        #[serde(default)]
+        #[schema(required = true)]
+        warnings "warnings": Vec<RolloutWarning>,
         /// A value unique to its current state.
         #[schema(value_type = uuid::Uuid)]
         etag "_etag": Etag,
@@ -309,14 +315,24 @@ pub struct RolloutPlanWave {
     pub overlap: u64,
 }
 
-/// Something that may not be meant so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RolloutWarning {
-    /// The stable code.
-    pub code: String,
-    /// What it is, with the facts.
-    pub message: String,
+entity! {
+    /// Something that may not be meant so.
+    RolloutWarning "rolloutWarning" keyed by [] {
+        /// The stable code.
+        code "code": String,
+        /// What it is, with the facts.
+        message "message": String,
+    }
+}
+
+impl Serialize for RolloutWarning {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut object = serializer.serialize_struct("RolloutWarning", 2)?;
+        object.serialize_field("code", &self.code)?;
+        object.serialize_field("message", &self.message)?;
+        object.end()
+    }
 }
 
 /// An environment of a plan: a line of those that stream.
@@ -353,4 +369,161 @@ pub struct RolloutPlanRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<crate::words::WaitingFor>)]
     pub waiting_for: Option<String>,
+}
+
+entity! {
+    /// Which rollouts of an app somebody else than their creator has to approve.
+    ApprovalPolicy "approvalPolicy" keyed by [] tagged by etag {
+        /// Never, Always, or ProductionAbove: those to more production environments than `productionAbove`, and those to any
+        /// that ignore update windows or take in environments that come later.
+        approval "approval": String,
+        /// That number.
+        #[serde(default)]
+        production_above "productionAbove": Option<u32>,
+        /// A value unique to its current state.
+        #[schema(value_type = uuid::Uuid)]
+        etag "_etag": Etag,
+    }
+}
+
+/// Says which rollouts somebody else has to approve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalPolicyBody {
+    /// Never, Always or ProductionAbove.
+    pub approval: String,
+    /// With ProductionAbove: the number of production environments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production_above: Option<u32>,
+}
+
+impl ApprovalPolicyBody {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`; `InvalidInput` for what is no policy.
+    pub fn read(body: &[u8]) -> Result<domain::rollout::ApprovalPolicy, RuleError> {
+        use domain::rollout::ApprovalPolicy as Policy;
+        let object = lenient::object(body)?;
+        object.only(&["approval", "productionAbove"])?;
+        let above = definition::number(&object, "productionAbove")?.filter(|above| u32::try_from(*above).is_ok());
+        let word = object.text("approval")?.ok_or_else(|| object.required("approval"))?;
+        match (word.to_ascii_lowercase().as_str(), above) {
+            ("never", None) => Ok(Policy::Never),
+            ("always", None) => Ok(Policy::Always),
+            ("productionabove", Some(above)) => Ok(Policy::ProductionAbove(above)),
+            ("productionabove", None) => Err(object.required("productionAbove")),
+            ("never" | "always", Some(_)) => {
+                Err(object.invalid("productionAbove", "it belongs to ProductionAbove alone"))
+            }
+            _ => Err(object.invalid("approval", "it is Never, Always or ProductionAbove")),
+        }
+    }
+}
+
+/// A request to make a rollout: its definition, and which plan was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutBody {
+    /// What it is called.
+    pub name: String,
+    /// The version to bring.
+    #[schema(example = "16.0.1.2")]
+    pub target_app_version: String,
+    /// What its makers want to remember of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When its first wave begins at the earliest, with an offset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub run_after: Option<String>,
+    /// Why update windows are not waited for: `{"reason":"…"}`. Left out, they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub ignore_upgrade_window: Option<serde_json::Value>,
+    /// The environments that it is for: `countries`, `filter`, `except`, `later`.
+    #[schema(value_type = Object, example = json!({"countries": "all"}))]
+    pub select: serde_json::Value,
+    /// In which order; one wave with all of them when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub waves: Option<serde_json::Value>,
+    /// Whether somebody else has to approve it, whatever the app's policy: `{"required":true}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub approval: Option<serde_json::Value>,
+    /// The plan that was seen. Is what was planned not so any more, the answer is 409 `PlanChanged`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// `shrink` lets pass what only fell out since, or has got the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<String>,
+}
+
+/// A request to make a rollout, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolloutRequest {
+    /// What it is to do.
+    pub definition: Definition,
+    /// The plan that was seen.
+    pub fingerprint: Option<[u8; 32]>,
+    /// Whether environments may have fallen out since.
+    pub may_shrink: bool,
+}
+
+impl RolloutRequest {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`; those of [`read_definition`].
+    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+        let object = lenient::object(body)?;
+        let fingerprint = object.understood("fingerprint", |text| {
+            read_fingerprint(text).ok_or_else(|| "it is no fingerprint of a plan".to_owned())
+        })?;
+        let may_shrink = object.understood("drift", |text| match text.eq_ignore_ascii_case("shrink") {
+            true => Ok(true),
+            false => Err("it is shrink, or left out".to_owned()),
+        })?;
+        Ok(Self {
+            definition: read_definition(&object, &["fingerprint", "drift"])?,
+            fingerprint,
+            may_shrink: may_shrink.unwrap_or(false),
+        })
+    }
+}
+
+/// Thirty-two bytes in hexadecimal.
+fn read_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let half = |digits: Option<&str>| {
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        u128::from_str_radix(digits, 16).ok()
+    };
+    let halves = [half(text.get(..32))?, half(text.get(32..).filter(|rest| rest.len() == 32))?];
+    let mut bytes = [0; 32];
+    for (slot, half) in bytes.chunks_exact_mut(16).zip(halves) {
+        slot.copy_from_slice(&half.to_be_bytes());
+    }
+    Some(bytes)
+}
+
+/// What somebody says who does something to a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutVerbBody {
+    /// With approve and reject: what there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+    /// With pause, resume and abort: why. What can go on only because somebody says so goes on with a reason alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With pause: whether what is Scheduled is withdrawn, and not only held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdraw: Option<bool>,
+    /// With advance: the wave by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wave: Option<String>,
+    /// With retry: which environments, each as `TENANT/FAMILY/NAME`; those that failed or were refused when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<String>>,
 }

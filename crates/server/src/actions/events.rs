@@ -22,6 +22,7 @@ use store::{
     environments::{self, Environment},
     events::{Event, insert_events},
     hotfixes::Operation,
+    rollouts::Rollout,
 };
 use uuid::Uuid;
 
@@ -294,6 +295,77 @@ pub(super) async fn emit_agent(
         id: Uuid::now_v7(),
         kind: step.kind().to_owned(),
         app_id: None,
+        environment_id: None,
+        operation_id: None,
+        payload: payload.map_err(Error::fault)?,
+        recorded_on: now,
+    };
+    Ok(insert_events(tx, &[event]).await?)
+}
+
+/// A step in the life of a rollout, by which its event is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RolloutStep {
+    Created,
+    Approved,
+    Rejected,
+    Paused,
+    Resumed,
+    Advanced,
+    Retried,
+    Aborted,
+}
+
+impl RolloutStep {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Created => "rollout.created",
+            Self::Approved => "rollout.approved",
+            Self::Rejected => "rollout.rejected",
+            Self::Paused => "rollout.paused",
+            Self::Resumed => "rollout.resumed",
+            Self::Advanced => "rollout.advanced",
+            Self::Retried => "rollout.retried",
+            Self::Aborted => "rollout.aborted",
+        }
+    }
+}
+
+/// A rollout as it was after a step.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RolloutState<'a> {
+    id: Uuid,
+    name: &'a str,
+    target_app_version: String,
+    state: &'a str,
+    reason_code: Option<&'a str>,
+    environments: u64,
+    /// Who brought it about: what kind of actor, and its id.
+    by: (&'a str, String),
+}
+
+/// Says of a rollout, which is given as it is from now on, that it has come to be so.
+pub(super) async fn emit_rollout(
+    tx: &mut Tx<'_>,
+    step: RolloutStep,
+    by: Actor<'_>,
+    now: Instant,
+    rollout: &Rollout,
+) -> Result<()> {
+    let payload = serde_json::to_string(&RolloutState {
+        id: rollout.id,
+        name: &rollout.name,
+        target_app_version: rollout.target_version.to_string(),
+        state: rollout.state.as_str(),
+        reason_code: rollout.reason.map(|reason| reason.as_str()),
+        environments: rollout.environments,
+        by: by.named(),
+    });
+    let event = Event {
+        id: Uuid::now_v7(),
+        kind: step.kind().to_owned(),
+        app_id: Some(rollout.app_id),
         environment_id: None,
         operation_id: None,
         payload: payload.map_err(Error::fault)?,

@@ -34,6 +34,12 @@ pub(crate) enum ListScope<'a> {
         country: Option<CountryCode>,
         permission: Permission,
     },
+    /// The environments of a rollout of an app, for somebody whose role there lets them read it.
+    OfRollout {
+        principal: &'a Principal,
+        app: AppId,
+        rollout: Uuid,
+    },
     /// What a webhook was told, for the operator, or for somebody whose role on its app lets them read it.
     OfWebhook {
         principal: Option<(&'a Principal, AppId)>,
@@ -61,6 +67,11 @@ impl ListScope<'_> {
                 country: Some(country),
                 ..
             } => Scope::in_country(principal.reference, app, country),
+            Self::OfRollout {
+                principal,
+                app,
+                rollout,
+            } => Scope::of_rollout(principal.reference, app, rollout),
             Self::OfWebhook {
                 principal: Some((principal, app)),
                 webhook,
@@ -84,14 +95,14 @@ impl ListScope<'_> {
                 country,
                 permission,
             } => access::admit(service, principal, app, country, permission).await,
-            Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
+            Self::Everything | Self::AppsOf(_) | Self::OfRollout { .. } | Self::OfWebhook { .. } => Ok(()),
         }
     }
 
     async fn explain_nothing(self, service: &Service) -> Result<()> {
         match self {
-            // Whose webhook it is has been asked before.
-            Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
+            // Whose webhook or rollout it is has been asked before.
+            Self::Everything | Self::AppsOf(_) | Self::OfRollout { .. } | Self::OfWebhook { .. } => Ok(()),
             Self::OfApp {
                 principal,
                 app,

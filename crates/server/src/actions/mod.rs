@@ -28,6 +28,7 @@ pub(crate) mod readiness;
 mod refused;
 pub(crate) mod repeat;
 pub(crate) mod retention;
+pub(crate) mod rollouts;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
@@ -96,6 +97,8 @@ pub(crate) struct Service {
     pub(crate) leaks: LookUps,
     /// How many runs of pipelines ask for a token in vain.
     pub(crate) exchanges: publishers::Refusals,
+    /// Plans of rollouts that were made of late.
+    pub(crate) plans: rollouts::Plans,
     /// Changes that are seen through, whoever hangs up.
     pub(crate) changes: TaskTracker,
 }

@@ -138,6 +138,7 @@ pub(super) async fn write_principal(
         roles,
         etag: Etag::random(),
         token_tenant,
+        approves_since: approves_since(existing, roles, now),
     };
     principals::save_principal(tx, &app_principal).await?;
     let change = Change {
@@ -148,6 +149,16 @@ pub(super) async fn write_principal(
     };
     audit::record(tx, Actor::Principal(principal), now, change).await?;
     Ok(app_principal)
+}
+
+/// Since when a principal with these roles may approve rollouts.
+fn approves_since(existing: Option<&AppPrincipal>, roles: Roles, now: Instant) -> Option<Instant> {
+    let may = |roles| rules::permits(roles, Permission::write(Resource::Rollouts));
+    match existing.filter(|existing| may(existing.roles)) {
+        _ if !may(roles) => None,
+        Some(existing) => existing.approves_since,
+        None => Some(now),
+    }
 }
 
 /// One credential opens one API: whoever is an agent is no principal of an app.

@@ -149,6 +149,7 @@ impl Fixture {
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             exchanges: Default::default(),
+            plans: Default::default(),
             customers_changes: Default::default(),
             changes: TaskTracker::new(),
         };

@@ -174,9 +174,10 @@ where
     list_wanted_with(context, scope, (entity_set, &fragment), wanted, added, shown).await
 }
 
-/// The same of all rows of a kind, for those who may see all of them anyway.
+/// The same of the rows of a scope.
 pub(crate) async fn list_completed<T, U, E, Completing>(
     context: &RequestContext,
+    scope: ListScope<'_>,
     list: (&'static EntitySet<T>, &str),
     added: (&[&str], impl Fn(Vec<T>, bool) -> Completing + Send + 'static),
     shown: impl Fn(U) -> Result<E> + Send + 'static,
@@ -188,7 +189,7 @@ where
     Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
 {
     let wanted = context.list_request(list.0)?;
-    list_wanted_with(context, ListScope::Everything, list, wanted, added, shown).await
+    list_wanted_with(context, scope, list, wanted, added, shown).await
 }
 
 async fn list_wanted_with<T, U, E, Completing>(

@@ -28,6 +28,7 @@ pub(crate) mod problem;
 mod publishers;
 pub(crate) mod repeat;
 pub(crate) mod request_info;
+mod rollouts;
 pub(crate) mod router;
 pub(crate) mod versions;
 pub(crate) mod webhooks;

@@ -2,7 +2,7 @@
 
 use super::{
     agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
-    oidc, openapi, principals, problem, publishers, versions, webhooks,
+    oidc, openapi, principals, problem, publishers, rollouts, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -63,6 +63,22 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
             publishers::get_trusted_publisher,
             publishers::put_trusted_publisher,
             publishers::delete_trusted_publisher
+        ))
+        .routes(routes!(rollouts::list_rollouts, rollouts::create_rollout))
+        .routes(routes!(rollouts::count_rollouts))
+        .routes(routes!(rollouts::plan_rollout))
+        .routes(routes!(rollouts::get_rollout))
+        .routes(routes!(rollouts::list_rollout_environments))
+        .routes(routes!(rollouts::approve_rollout))
+        .routes(routes!(rollouts::reject_rollout))
+        .routes(routes!(rollouts::pause_rollout))
+        .routes(routes!(rollouts::resume_rollout))
+        .routes(routes!(rollouts::advance_rollout))
+        .routes(routes!(rollouts::retry_rollout))
+        .routes(routes!(rollouts::abort_rollout))
+        .routes(routes!(
+            rollouts::get_approval_policy,
+            rollouts::put_approval_policy
         ))
 }
 

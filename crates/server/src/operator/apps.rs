@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         apps::{self, RegisterApp, Registered, Saved},
-        listing,
+        listing::{self, ListScope},
         principals::{self, Authority},
     },
     error::Result,
@@ -33,6 +33,7 @@ pub(crate) async fn list_registered_apps(OperatorContext(context): OperatorConte
     let service = Arc::clone(context.service());
     lists::list_completed(
         &context,
+        ListScope::Everything,
         (&listing::REGISTERED_APPS, "apps"),
         (&["owners"], move |batch, with_owners| {
             let service = Arc::clone(&service);

@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         environments::{self, EnvironmentReport, Registered},
-        listing,
+        listing::{self, ListScope},
     },
     error::Result,
     http::{
@@ -67,6 +67,7 @@ pub(crate) async fn list_registered_environments(
     let service = Arc::clone(context.service());
     lists::list_completed(
         &context,
+        ListScope::Everything,
         (&listing::REGISTERED_ENVIRONMENTS, "environments"),
         (&["apps"], move |batch, with_apps| {
             let service = Arc::clone(&service);

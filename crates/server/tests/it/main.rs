@@ -60,6 +60,7 @@ mod replicas;
 mod requests;
 mod restart;
 mod retention;
+mod rollouts;
 mod samples;
 mod signers;
 mod store_failures;

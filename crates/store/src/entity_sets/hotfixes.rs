@@ -2,7 +2,7 @@
 
 use super::{
     environments::{FAMILY, NAME},
-    guid_value, instant_or_null, instant_value, text_or_null, version_value,
+    guid_or_null, guid_value, instant_or_null, instant_value, text_or_null, version_value,
 };
 use crate::{
     hotfixes::Operation,
@@ -149,6 +149,9 @@ pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
     // They are found out where they are selected.
     properties.push(property("expectedStart", hidden_instant(), |_| Value::Null));
     properties.push(property("waitingFor", hidden_text(), |_| Value::Null));
+    properties.push(property("rolloutId", guid("t.rollout_id").or_null(), |row| {
+        guid_or_null(row.rollout_id)
+    }));
     let hotfixes = EntitySet::new(
         "environmentHotfix",
         SOURCE,

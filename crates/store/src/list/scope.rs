@@ -61,6 +61,11 @@ const OF_WEBHOOK_AS: &str = concat!(
     ")"
 );
 
+const OF_ROLLOUT: &str = concat!(
+    "t.rollout_id = $6 AND 0 < (SELECT COUNT(*) FROM rollouts r WHERE r.id = $6 AND r.app_id = $5)",
+    has_role!()
+);
+
 const IN_COUNTRY: &str = concat!("t.app_id = $5 AND t.country_code = $6", has_role!());
 
 // The run of a pipeline has no role: which lists it may see at all is decided before (`actions::access`).
@@ -139,6 +144,19 @@ impl Scope {
             sql: OF_WEBHOOK,
             values: vec![webhook.into()],
             holder: None,
+        }
+    }
+
+    /// The members of a rollout of an app, if the caller has a role on the app.
+    pub fn of_rollout(principal: PrincipalRef, app: AppId, rollout: Uuid) -> Self {
+        if principal.is_run() {
+            return Self::nothing();
+        }
+        let mut scope = Self::in_app(principal, app);
+        scope.values.push(rollout.into());
+        Self {
+            sql: OF_ROLLOUT,
+            ..scope
         }
     }
 

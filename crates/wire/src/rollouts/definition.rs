@@ -266,7 +266,7 @@ fn read_stop(wave: &Object) -> Result<Option<StopRule>, RuleError> {
     }))
 }
 
-fn number(object: &Object, name: &str) -> Result<Option<u64>, RuleError> {
+pub(super) fn number(object: &Object, name: &str) -> Result<Option<u64>, RuleError> {
     let Some(value) = object.get(name) else {
         return Ok(None);
     };
@@ -331,7 +331,7 @@ fn put<const N: usize>(object: &mut Value, members: [(&str, Option<Value>); N]) 
 }
 
 fn write_selection(select: &Selection) -> Value {
-    let countries = match &select.countries {
+    let countries: Value = match &select.countries {
         None => "all".into(),
         Some(countries) => countries
             .iter()
@@ -341,7 +341,7 @@ fn write_selection(select: &Selection) -> Value {
     };
     let except: Vec<_> = select.except.iter().map(ToString::to_string).collect();
     let mut written = json!({
-        "countries": countries as Value,
+        "countries": countries,
         "except": except,
         "later": select.later.as_str().to_ascii_lowercase(),
     });

@@ -490,6 +490,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),
         exchanges: Default::default(),
+        plans: Default::default(),
         customers_changes: Default::default(),
         changes: TaskTracker::new(),
     })
