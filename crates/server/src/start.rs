@@ -19,7 +19,7 @@ use crate::{
     jobs::{
         claims,
         events::{Delivery, TelemetryLog, Webhooks},
-        gauges, leases, missing, retention, signals, sweeper, webhooks,
+        gauges, leases, missing, retention, rollouts, signals, sweeper, webhooks,
     },
     private,
     secrets::KeyRing,
@@ -193,6 +193,7 @@ impl Server {
         let telling = Delivery::new(Arc::clone(service), Webhooks(Arc::clone(service)));
         let telling_stop = stop.clone();
         tasks.spawn(async move { telling.run(telling_stop).await }.instrument(job("events")));
+        tasks.spawn(rollouts::run(Arc::clone(service), stop.clone()).instrument(job("rollouts")));
         tasks.spawn(webhooks::run(Arc::clone(service), stop.clone()).instrument(job("webhooks")));
         tasks.spawn(leases::run(Arc::clone(service), stop.clone()).instrument(job("leases")));
         Self {
