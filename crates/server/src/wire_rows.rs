@@ -328,7 +328,9 @@ pub(crate) fn approval_policy(policy: Policy) -> Result<wire::rollouts::Approval
 pub(crate) fn rollout_plan(plan: PlanRollout) -> wire::rollouts::RolloutPlan {
     let summary = plan.summary;
     let reasons = summary.reasons.iter().map(|((verdict, code), group)| {
-        let row = |example: &Example| rollout_plan_row(&example.environment, *verdict, code, example.message.clone());
+        let row = |example: &Example| {
+            rollout_plan_row(&example.environment, *verdict, code, example.message.clone())
+        };
         wire::rollouts::RolloutPlanReason {
             code: (*code).to_owned(),
             verdict: verdict.as_str().to_owned(),
@@ -336,15 +338,21 @@ pub(crate) fn rollout_plan(plan: PlanRollout) -> wire::rollouts::RolloutPlan {
             sample: group.sample.iter().map(row).collect(),
         }
     });
-    let starts = summary.starts.iter().map(|(hour, environments)| wire::rollouts::RolloutPlanStart {
-        hour: hour.to_string(),
-        environments: *environments,
-    });
-    let waves = plan.waves.into_iter().map(|wave| wire::rollouts::RolloutPlanWave {
-        name: wave.name,
-        environments: wave.environments,
-        overlap: wave.overlap,
-    });
+    let starts = summary
+        .starts
+        .iter()
+        .map(|(hour, environments)| wire::rollouts::RolloutPlanStart {
+            hour: hour.to_string(),
+            environments: *environments,
+        });
+    let waves = plan
+        .waves
+        .into_iter()
+        .map(|wave| wire::rollouts::RolloutPlanWave {
+            name: wave.name,
+            environments: wave.environments,
+            overlap: wave.overlap,
+        });
     wire::rollouts::RolloutPlan {
         as_of: plan.as_of.to_string(),
         fingerprint: HEXLOWER.encode(&summary.fingerprint()),

@@ -825,10 +825,16 @@ pub async fn retake_failed(
     let mut differences = HashMap::new();
     for (wave, counts) in &tally.waves {
         let wave = wave_number(Some(*wave));
-        for state in MemberState::ALL.iter().copied().filter(|state| state.is_retried()) {
+        for state in MemberState::ALL
+            .iter()
+            .copied()
+            .filter(|state| state.is_retried())
+        {
             let members = i64::try_from(counts[state]).unwrap_or(i64::MAX);
             *differences.entry((rollout, wave, state)).or_default() -= members;
-            *differences.entry((rollout, wave, MemberState::Taken)).or_default() += members;
+            *differences
+                .entry((rollout, wave, MemberState::Taken))
+                .or_default() += members;
         }
     }
     apply_counts(tx, differences).await

@@ -15,6 +15,10 @@ use crate::{
     },
     principals::Principal,
     publishers::TrustedPublisher,
+    rollouts::{
+        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
+        RolloutWave,
+    },
     value::EdmType,
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
@@ -104,6 +108,10 @@ const BE_ADDED: May = May {
     be_added: true,
     ..BE_CHANGED
 };
+const BE_INSERTED: May = May {
+    be_added: true,
+    ..BE_READ
+};
 const BE_REMOVED: May = May {
     be_removed: true,
     ..BE_CHANGED
@@ -118,6 +126,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
             ("principals", Principal::NAME),
             ("webhooks", Webhook::NAME),
             ("trustedPublishers", TrustedPublisher::NAME),
+            ("rollouts", Rollout::NAME),
         ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
@@ -131,6 +140,13 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
         entity_type::<WebhookDelivery>(&[]),
         entity_type::<TrustedPublisher>(&[]),
+        entity_type::<Rollout>(&[("environments", RolloutEnvironment::NAME)]),
+        entity_type::<RolloutEnvironment>(&[]),
+        complex_type::<RolloutCounts>(),
+        complex_type::<RolloutWave>(),
+        complex_type::<RolloutFailure>(),
+        complex_type::<RolloutApproval>(),
+        complex_type::<RolloutWarning>(),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
@@ -148,6 +164,8 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("webhooks", BE_REMOVED),
         ("webhooks/deliveries", BE_READ),
         ("trustedPublishers", BE_REMOVED),
+        ("rollouts", BE_INSERTED),
+        ("rollouts/environments", BE_READ),
     ];
     whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }

@@ -406,8 +406,11 @@ impl ApprovalPolicyBody {
         use domain::rollout::ApprovalPolicy as Policy;
         let object = lenient::object(body)?;
         object.only(&["approval", "productionAbove"])?;
-        let above = definition::number(&object, "productionAbove")?.filter(|above| u32::try_from(*above).is_ok());
-        let word = object.text("approval")?.ok_or_else(|| object.required("approval"))?;
+        let above =
+            definition::number(&object, "productionAbove")?.filter(|above| u32::try_from(*above).is_ok());
+        let word = object
+            .text("approval")?
+            .ok_or_else(|| object.required("approval"))?;
         match (word.to_ascii_lowercase().as_str(), above) {
             ("never", None) => Ok(Policy::Never),
             ("always", None) => Ok(Policy::Always),
@@ -499,7 +502,10 @@ fn read_fingerprint(text: &str) -> Option<[u8; 32]> {
         let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         u128::from_str_radix(digits, 16).ok()
     };
-    let halves = [half(text.get(..32))?, half(text.get(32..).filter(|rest| rest.len() == 32))?];
+    let halves = [
+        half(text.get(..32))?,
+        half(text.get(32..).filter(|rest| rest.len() == 32))?,
+    ];
     let mut bytes = [0; 32];
     for (slot, half) in bytes.chunks_exact_mut(16).zip(halves) {
         slot.copy_from_slice(&half.to_be_bytes());

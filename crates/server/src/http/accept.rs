@@ -8,6 +8,10 @@ use domain::problem::{Code, RuleError};
 /// clients ask for JSON wherever they ask.
 const JSON: &str = "application/json";
 
+/// A JSON value on each line: how the rows of a plan of a rollout stream for whoever asks for it.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+const PLAN_OF_ROLLOUT: &str = "/rollouts/plan";
+
 /// Refuses to answer somebody who does not accept what there is at an address.
 ///
 /// # Errors
@@ -22,7 +26,8 @@ pub(super) fn check(request: &Request, routed: &str) -> Result<(), RuleError> {
         return Ok(());
     }
     let media_type = media_type_at(routed);
-    if allows(&accepted, media_type)? || allows(&accepted, JSON)? {
+    let streams = routed.ends_with(PLAN_OF_ROLLOUT) && allows(&accepted, NDJSON)?;
+    if streams || allows(&accepted, media_type)? || allows(&accepted, JSON)? {
         return Ok(());
     }
     let message = format!("What there is is {media_type}, and '{accepted}' does not accept it.");

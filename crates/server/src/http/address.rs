@@ -18,12 +18,14 @@ const NO_TEXT: &str = "\u{1a}";
 const ENVIRONMENTS: &str = "environments";
 /// The collection from which a plan is made.
 const HOTFIXES: &str = "environmentHotfixes";
+/// Another one.
+const ROLLOUTS: &str = "rollouts";
 
 /// What may be named in the key of an environment.
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 9] = [
+const COLLECTIONS: [&str; 10] = [
     "apps",
     "countries",
     "principals",
@@ -33,10 +35,11 @@ const COLLECTIONS: [&str; 9] = [
     "webhooks",
     "deliveries",
     "trustedPublishers",
+    ROLLOUTS,
 ];
 
 /// Every other literal of the API.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 17] = [
     "$metadata",
     "$count",
     "getMyPermissions",
@@ -46,6 +49,14 @@ const WORDS: [&str; 9] = [
     "rotate",
     "test",
     "replay",
+    "approve",
+    "reject",
+    "pause",
+    "resume",
+    "advance",
+    "retry",
+    "abort",
+    "approvalPolicy",
 ];
 
 /// An address in the one form that is routed.
@@ -196,7 +207,7 @@ fn is_api_version(segment: &str) -> bool {
 fn word_for_key(collection: &str, segment: &str, text: &str) -> Option<&'static str> {
     let written = if collection == ENVIRONMENTS { segment } else { text };
     match collection {
-        HOTFIXES => known(&["$count", "plan"], called(written)),
+        HOTFIXES | ROLLOUTS => known(&["$count", "plan"], called(written)),
         _ => known(&["$count"], written),
     }
 }

@@ -43,6 +43,7 @@ use utoipa::{
         (name = "environmentHotfixes", description = "Versions pushed to environments, and the plan for them."),
         (name = "webhooks", description = "Who is told what happens to an app, and what they were told."),
         (name = "trustedPublishers", description = "Pipelines that may act for an app, and how their runs sign in."),
+        (name = "rollouts", description = "Versions brought to many environments by one decision, and which ones need a second."),
         (name = "operator", description = "What those do who run the service."),
         (name = "agent", description = "For agents, which carry operations out beside the environments."),
         (name = "admin", description = "What customers do with the apps in their environments: a subset of Business Central's Admin Center API."),

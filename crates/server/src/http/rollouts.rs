@@ -1,6 +1,7 @@
 //! `/apps/{appId}/rollouts`: one decision for many environments.
 
 use super::{
+    accept::NDJSON,
     answer::{json, streamed},
     extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
@@ -44,8 +45,6 @@ const RESOURCE: Resource = Resource::Rollouts;
 const LOOKED_UP: &[&str] = &["counts", "waves", "failures", "supersededBy"];
 /// What is found out of its environments where it is selected.
 const WAITING: &[&str] = &["expectedStart", "waitingFor"];
-/// How rows are asked for one by one.
-const NDJSON: &str = "application/x-ndjson";
 
 /// The keys of a rollout in a path.
 type RolloutPath = Path<(String, String)>;
@@ -112,7 +111,14 @@ pub(crate) async fn list_rollout_environments(
     };
     let described = format!("{}({id})/environments", fragment(RESOURCE, app, None));
     let list = (&*listing::ROLLOUT_ENVIRONMENTS, &*described);
-    lists::list_completed(&context, scope, list, (WAITING, complete), wire_rows::rollout_environment).await
+    lists::list_completed(
+        &context,
+        scope,
+        list,
+        (WAITING, complete),
+        wire_rows::rollout_environment,
+    )
+    .await
 }
 
 /// Explains what a rollout would come to, if it were made now. Nothing is changed by asking. With
@@ -126,10 +132,14 @@ pub(crate) async fn plan_rollout(
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    let request = context.reveal_to_permitted(app, READ, RolloutRequest::read(&body)).await?;
+    let request = context
+        .reveal_to_permitted(app, READ, RolloutRequest::read(&body))
+        .await?;
     context.expect_no_tag(app, READ).await?;
     let (service, principal) = (context.service(), &context.principal);
-    let streams = context.header("accept").is_some_and(|accept| accept.contains(NDJSON));
+    let streams = context
+        .header("accept")
+        .is_some_and(|accept| accept.contains(NDJSON));
     if streams {
         let pieces = rollouts::rows_of_plan(service, principal, app, &request.definition).await?;
         let lines = pieces.map_err(Error::from).and_then(async |piece| lines(piece));
@@ -174,7 +184,9 @@ pub(crate) async fn create_rollout(
     let app = context.app(&app)?;
     context.expect_entity::<Rollout>(app, WRITE).await?;
     context.expect_no_tag(app, WRITE).await?;
-    let request = context.reveal_to_permitted(app, WRITE, RolloutRequest::read(&body)).await?;
+    let request = context
+        .reveal_to_permitted(app, WRITE, RolloutRequest::read(&body))
+        .await?;
     let repeatable = context.repeatable(&body);
     let command = CreateRollout {
         definition: request.definition,
@@ -340,7 +352,10 @@ fn policy_of(app: AppId) -> String {
 #[utoipa::path(get, path = "/apps/{appId}/approvalPolicy", tag = "rollouts",
     params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = ApprovalPolicy), (status = "default", body = ErrorBody)))]
-pub(crate) async fn get_approval_policy(Path(app): Path<String>, context: RequestContext) -> Result<Response> {
+pub(crate) async fn get_approval_policy(
+    Path(app): Path<String>,
+    context: RequestContext,
+) -> Result<Response> {
     let app = context.app(&app)?;
     let policy = rollouts::get_approval_policy(context.service(), &context.principal, app).await?;
     context.found(&wire_rows::approval_policy(policy)?, &policy_of(app))
@@ -358,10 +373,13 @@ pub(crate) async fn put_approval_policy(
     let write = Permission::write(POLICY);
     let app = context.app(&app)?;
     context.expect_entity::<ApprovalPolicy>(app, write).await?;
-    let approval = context.reveal_to_permitted(app, write, ApprovalPolicyBody::read(&body)).await?;
+    let approval = context
+        .reveal_to_permitted(app, write, ApprovalPolicyBody::read(&body))
+        .await?;
     let conditions = context.conditions(&body);
     let conditions = context.reveal_to_permitted(app, write, conditions).await?;
     let policy =
-        rollouts::put_approval_policy(context.service(), &context.principal, app, approval, conditions).await?;
+        rollouts::put_approval_policy(context.service(), &context.principal, app, approval, conditions)
+            .await?;
     context.entity(&wire_rows::approval_policy(policy)?, &policy_of(app))
 }

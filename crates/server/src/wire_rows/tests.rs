@@ -75,6 +75,8 @@ fn lists_are_asked_by_what_they_show() {
     agree::<webhooks::Webhook, _>(&WEBHOOKS);
     agree::<webhooks::WebhookDelivery, _>(&DELIVERIES);
     agree::<wire::publishers::TrustedPublisher, _>(&TRUSTED_PUBLISHERS);
+    agree::<wire::rollouts::Rollout, _>(&ROLLOUTS);
+    agree::<wire::rollouts::RolloutEnvironment, _>(&ROLLOUT_ENVIRONMENTS);
     agree::<operator::OperationRow, _>(&OPERATIONS);
     agree::<operator::AuditRow, _>(&AUDIT);
 }

@@ -7,6 +7,7 @@ mod apis;
 mod customers;
 mod hotfixes;
 mod resolution;
+mod rollouts;
 mod surface;
 mod versions;
 
@@ -49,6 +50,7 @@ const SECTIONS: &[Section] = &[
     versions::ENVIRONMENTS,
     hotfixes::SCHEDULING,
     hotfixes::LIFE,
+    rollouts::ROLLOUTS,
     resolution::CHANGES,
     apis::HTTP,
     apis::ODATA,

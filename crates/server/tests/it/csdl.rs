@@ -20,6 +20,10 @@ use wire::{
     },
     principals::Principal,
     publishers::TrustedPublisher,
+    rollouts::{
+        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
+        RolloutWave,
+    },
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
@@ -139,6 +143,16 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("webhook".into(), Described::entity::<Webhook>()),
         ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
         ("trustedPublisher".into(), Described::entity::<TrustedPublisher>()),
+        ("rollout".into(), Described::entity::<Rollout>()),
+        (
+            "rolloutEnvironment".into(),
+            Described::entity::<RolloutEnvironment>(),
+        ),
+        ("rolloutCounts".into(), Described::complex::<RolloutCounts>()),
+        ("rolloutWave".into(), Described::complex::<RolloutWave>()),
+        ("rolloutFailure".into(), Described::complex::<RolloutFailure>()),
+        ("rolloutApproval".into(), Described::complex::<RolloutApproval>()),
+        ("rolloutWarning".into(), Described::complex::<RolloutWarning>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         (
             "missingDependency".into(),

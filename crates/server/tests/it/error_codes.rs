@@ -29,6 +29,66 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The database became unavailable while the change was being saved: it may or may not have been made.",
     ),
     (
+        "NothingSelected",
+        Code::EntityValidationFailed,
+        "No environment that a rollout selects can have a hotfix; the message counts the reasons.",
+    ),
+    (
+        "UnknownEnvironment",
+        Code::EntityValidationFailed,
+        "An environment is named that has not the app, or is none of the rollout's; the message names the nearest.",
+    ),
+    (
+        "TooManyEnvironments",
+        Code::EntityValidationFailed,
+        "A rollout selects more environments than one may have.",
+    ),
+    (
+        "TooManyRollouts",
+        Code::EntityValidationFailed,
+        "As many rollouts of the app are not over as there may be.",
+    ),
+    (
+        "ReasonRequired",
+        Code::EntityValidationFailed,
+        "A rollout can go on only because somebody says so, with a reason.",
+    ),
+    (
+        "TargetWithdrawn",
+        Code::RolloutNotInState,
+        "The target of a rollout is Available in no country that is still to be done.",
+    ),
+    (
+        "ApproverMustBeUser",
+        Code::Forbidden,
+        "A rollout is approved by a person.",
+    ),
+    (
+        "CreatorMayNotApprove",
+        Code::Forbidden,
+        "A rollout is approved by somebody else than its creator.",
+    ),
+    (
+        "UploaderMayNotApprove",
+        Code::Forbidden,
+        "A rollout is approved by somebody else than who uploaded its target.",
+    ),
+    (
+        "ApproverNeedsRole",
+        Code::Forbidden,
+        "Who approves a rollout is Contributor or Owner of its app.",
+    ),
+    (
+        "RoleTooNew",
+        Code::Forbidden,
+        "Who approves a rollout has been Contributor or Owner for 24 hours.",
+    ),
+    (
+        "SignInTooOld",
+        Code::Forbidden,
+        "Who approves a rollout has signed in within the last 15 minutes.",
+    ),
+    (
         "ReadOnly",
         Code::EntityValidationFailed,
         "A property that cannot be changed was given another value.",

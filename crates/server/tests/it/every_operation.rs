@@ -274,6 +274,9 @@ pub(crate) struct Own {
     doomed_publisher: Uuid,
     shown: String,
     ending_run: Option<Caller>,
+    /// A rollout that goes on later, and one that may be given up.
+    rollout: String,
+    doomed_rollout: String,
     /// A code that nobody has used.
     code: String,
     /// What an agent holds, and goes on to hold.
@@ -352,7 +355,44 @@ fn of_an_app() -> Vec<Sample> {
         sample("delete_trusted_publisher", owner)
             .succeeds_with(204)
             .with("id", |own| own.doomed_publisher.to_string()),
+        sample("list_rollouts", reader),
+        sample("count_rollouts", reader),
+        sample("plan_rollout", reader).body(|own| rollout_of(&own.free)),
+        sample("create_rollout", contributor)
+            .succeeds_with(201)
+            .body(|own| rollout_of(&own.free)),
+        sample("get_rollout", reader).with("id", rollout),
+        sample("list_rollout_environments", reader).with("id", rollout),
+        sample("approve_rollout", contributor).with("id", rollout),
+        // Neither can be asked of one that goes on.
+        sample("reject_rollout", contributor)
+            .succeeds_with(409)
+            .with("id", rollout),
+        sample("advance_rollout", contributor)
+            .succeeds_with(409)
+            .with("id", rollout)
+            .body(|_| json!({ "wave": "rest" })),
+        sample("pause_rollout", contributor).with("id", rollout),
+        sample("resume_rollout", contributor).with("id", rollout),
+        sample("retry_rollout", contributor).with("id", rollout),
+        sample("abort_rollout", contributor).with("id", |own| own.doomed_rollout.clone()),
+        sample("get_approval_policy", reader),
+        sample("put_approval_policy", owner).body(|_| json!({ "approval": "Never" })),
     ]
+}
+
+fn rollout(own: &Own) -> String {
+    own.rollout.clone()
+}
+
+/// A rollout to one environment, which begins long after.
+fn rollout_of(environment: &Environment) -> Value {
+    json!({
+        "name": "a fix",
+        "targetAppVersion": "16.0.1.2",
+        "runAfter": "2100-01-01T00:00:00Z",
+        "select": { "countries": ["US"], "filter": format!("name eq '{}'", environment.name) },
+    })
 }
 
 /// A publisher that no run fits.
@@ -717,6 +757,13 @@ impl Fixture {
             .await
             .expect(200)
             .property("id");
+        let mut rollouts = Vec::new();
+        for _ in 0..2 {
+            let path = format!("{}/rollouts", owner.app_path());
+            let made = owner.post(path, rollout_of(&free)).await.expect(201);
+            rollouts.push(made.property("id"));
+        }
+        let [rollout, doomed_rollout] = rollouts.try_into().unwrap_or_else(|_| panic!("two"));
         let principal = Uuid::new_v5(&APP, who.name().as_bytes());
         let path = format!("{}/principals/{principal}", owner.app_path());
         owner
@@ -763,6 +810,8 @@ impl Fixture {
             webhook,
             doomed_webhook,
             told,
+            rollout,
+            doomed_rollout,
             agent,
             frozen,
             thawed,

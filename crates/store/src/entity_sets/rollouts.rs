@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     list::{
-        EntitySet, Spelling, country, folded, guid, hidden, hidden_instant, hidden_text, instant, number, property,
-        text, version, word,
+        EntitySet, Spelling, country, folded, guid, hidden, hidden_instant, hidden_text, instant, number,
+        property, text, version, word,
     },
     rollouts::{MemberEntry, Rollout, WAVE_NAME},
 };
@@ -23,13 +23,17 @@ pub static ROLLOUTS: LazyLock<EntitySet<Rollout>> = LazyLock::new(|| {
     let properties = vec![
         property("id", guid("t.id"), |row: &Rollout| guid_value(row.id)),
         property("name", text("t.name"), |row| Value::text(row.name.as_str())),
-        property("note", text("t.note").or_null(), |row| text_or_null(row.note.as_ref())),
+        property("note", text("t.note").or_null(), |row| {
+            text_or_null(row.note.as_ref())
+        }),
         property(
             "targetAppVersion",
             version("t.target_version", "t.target_version_key"),
             |row| version_value(row.target_version),
         ),
-        property("state", word::<State>("t.state"), |row| Value::text(row.state.as_str())),
+        property("state", word::<State>("t.state"), |row| {
+            Value::text(row.state.as_str())
+        }),
         property("outcome", word::<Outcome>("t.outcome").or_null(), |row| {
             row.outcome.map_or(Value::Null, |word| Value::text(word.as_str()))
         }),
@@ -39,7 +43,9 @@ pub static ROLLOUTS: LazyLock<EntitySet<Rollout>> = LazyLock::new(|| {
         property("reason", text("t.reason_text").or_null(), |row| {
             text_or_null(row.reason_text.as_ref())
         }),
-        property("createdOn", instant("t.created_on"), |row| instant_value(row.created_on)),
+        property("createdOn", instant("t.created_on"), |row| {
+            instant_value(row.created_on)
+        }),
         property("createdBy", text("t.created_by"), |row| {
             Value::text(row.created_by.as_str())
         }),
@@ -89,7 +95,9 @@ pub static ROLLOUT_ENVIRONMENTS: LazyLock<EntitySet<MemberEntry>> = LazyLock::ne
         property("version", version("t.version", "t.version_key"), |row| {
             version_value(row.member.version)
         }),
-        property("wave", text(WAVE_NAME).or_null(), |row| text_or_null(row.wave.as_ref())),
+        property("wave", text(WAVE_NAME).or_null(), |row| {
+            text_or_null(row.wave.as_ref())
+        }),
         property("state", word::<MemberState>("t.state"), |row| {
             Value::text(row.member.state.as_str())
         }),

@@ -25,10 +25,7 @@ use domain::{
     rollout::{self, Definition, State},
 };
 use serde_json::json;
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use store::{
     Tx, environments,
     rollouts::{self as rows, Rollout},
@@ -77,7 +74,10 @@ pub(crate) async fn create_rollout(
     access::preview(service, principal, app, None, WRITE).await?;
     service.check_room()?;
     if let Some(before) = answered_before(service, principal, &command).await? {
-        return Ok((read::get_rollout(service, principal, app, before).await?, Vec::new()));
+        return Ok((
+            read::get_rollout(service, principal, app, before).await?,
+            Vec::new(),
+        ));
     }
     let id = Uuid::now_v7();
     let (seed, _) = id.as_u64_pair();
@@ -132,8 +132,11 @@ async fn answered_before(
 async fn check(service: &Service, command: &CreateRollout, walked: &Walked) -> Result<()> {
     let summary = &walked.summary;
     if walked.seen.len() > MOST_MEMBERS {
-        let message = format!("More than {MOST_MEMBERS} environments are selected: make several rollouts of them.");
-        return Err(RuleError::broken("TooManyEnvironments", message).about("select").into());
+        let message =
+            format!("More than {MOST_MEMBERS} environments are selected: make several rollouts of them.");
+        return Err(RuleError::broken("TooManyEnvironments", message)
+            .about("select")
+            .into());
     }
     if summary.count(Verdict::Eligible) + summary.count(Verdict::Blocked) == 0 {
         return Err(nothing_selected(summary).into());
@@ -143,7 +146,9 @@ async fn check(service: &Service, command: &CreateRollout, walked: &Walked) -> R
         Some(planned) if *planned != found => {
             let before = service.plans.recall(planned);
             let difference = before.map(|before| Difference::between(&before, &walked.seen));
-            let may_pass = difference.as_ref().is_some_and(|difference| difference.only_shrinks);
+            let may_pass = difference
+                .as_ref()
+                .is_some_and(|difference| difference.only_shrinks);
             match may_pass && command.may_shrink {
                 true => Ok(()),
                 false => Err(plan_changed(service, difference, &found).await?.into()),
@@ -181,8 +186,10 @@ struct Difference {
 
 impl Difference {
     fn between(before: &[Seen], now: &[Seen]) -> Self {
-        let mut known: HashMap<Uuid, Verdict> =
-            before.iter().map(|seen| (seen.environment, seen.verdict)).collect();
+        let mut known: HashMap<Uuid, Verdict> = before
+            .iter()
+            .map(|seen| (seen.environment, seen.verdict))
+            .collect();
         let (mut added, mut changed) = (Vec::new(), Vec::new());
         let mut only_shrinks = true;
         for seen in now {
@@ -207,7 +214,11 @@ impl Difference {
     }
 }
 
-async fn plan_changed(service: &Service, difference: Option<Difference>, found: &[u8; 32]) -> Result<RuleError> {
+async fn plan_changed(
+    service: &Service,
+    difference: Option<Difference>,
+    found: &[u8; 32],
+) -> Result<RuleError> {
     let message = "What is selected, or what the rules say of it, is not what was planned. Plan it again.";
     let mut problem = RuleError::new(Code::PlanChanged, message)
         .about("fingerprint")
@@ -283,7 +294,8 @@ async fn warnings(
         _ => Uuid::nil(),
     };
     if needs_approval && !rows::has_other_approver(tx, input.app, creator).await? {
-        let message = "Nobody else than its creator is Contributor or Owner of the app, so nobody can approve it.";
+        let message =
+            "Nobody else than its creator is Contributor or Owner of the app, so nobody can approve it.";
         warnings.push(Detail {
             code: "NoApprover".to_owned(),
             message: message.to_owned(),
@@ -297,7 +309,9 @@ async fn warnings(
     if overlapping > 0 {
         warnings.push(Detail {
             code: "OverlapsRollout".to_owned(),
-            message: format!("{overlapping} of its environments are in another rollout of the app that is not over."),
+            message: format!(
+                "{overlapping} of its environments are in another rollout of the app that is not over."
+            ),
             target: Some("select".to_owned()),
         });
     }

@@ -189,7 +189,8 @@ async fn gather(
     for (number, wave) in definition.waves.iter().enumerate() {
         if let Take::Filter(filter) = &wave.take {
             ListRequest::filtered(&ENVIRONMENTS, Some(filter)).map_err(|error| {
-                RuleError::new(Code::InvalidFilter, error.message).about(format!("waves[{number}].take.filter"))
+                RuleError::new(Code::InvalidFilter, error.message)
+                    .about(format!("waves[{number}].take.filter"))
             })?;
         }
     }
@@ -221,7 +222,9 @@ pub(super) async fn walk_through(
                     environment: row.environment.installation.environment_id,
                     verdict: row.verdict,
                     // Half of it keeps the order.
-                    lot: seed.map_or(0, |seed| i64::try_from(lot(seed, &row.key()) >> 1).unwrap_or(i64::MAX)),
+                    lot: seed.map_or(0, |seed| {
+                        i64::try_from(lot(seed, &row.key()) >> 1).unwrap_or(i64::MAX)
+                    }),
                 }));
             }
             Piece::End(end) => summary = Some(*end),
@@ -252,12 +255,18 @@ async fn check_left_out(
         let known = environments::find_installation(&service.db, principal.reference, app, key).await?;
         match known {
             Some(found) => {
-                let is_selected = selected.as_ref().is_none_or(|named| named.contains(&found.country_code));
+                let is_selected = selected
+                    .as_ref()
+                    .is_none_or(|named| named.contains(&found.country_code));
                 if !is_selected {
                     in_vain.push(key.clone());
                 }
             }
-            None => return Err(unknown_environment(service, principal, app, number, key).await?.into()),
+            None => {
+                return Err(unknown_environment(service, principal, app, number, key)
+                    .await?
+                    .into());
+            }
         }
     }
     Ok(in_vain)
@@ -270,12 +279,16 @@ async fn unknown_environment(
     number: usize,
     key: &EnvironmentKey,
 ) -> Result<RuleError> {
-    let same_tenant = environments::installations_in_tenant(&service.db, principal.reference, app, key.tenant_id).await?;
+    let same_tenant =
+        environments::installations_in_tenant(&service.db, principal.reference, app, key.tenant_id).await?;
     let mut nearest: Vec<_> = same_tenant
         .into_iter()
         .map(|found| {
             let other = EnvironmentKey::new(found.tenant_id, &found.family, &found.name);
-            (strsim::osa_distance(&other.name_key, &key.name_key), other.to_string())
+            (
+                strsim::osa_distance(&other.name_key, &key.name_key),
+                other.to_string(),
+            )
         })
         .collect();
     nearest.sort();
@@ -309,7 +322,9 @@ pub(crate) async fn plan_rollout(
         .unwrap_or_default()
         .requires(definition, summary.production);
     let planned = Planned {
-        untaken: summary.environments.saturating_sub(waves.iter().map(|wave| wave.environments).sum()),
+        untaken: summary
+            .environments
+            .saturating_sub(waves.iter().map(|wave| wave.environments).sum()),
         overlapping: waves.iter().map(|wave| wave.overlap).sum(),
         after_deadline: Vec::new(),
         without_start: match waves.len() {
@@ -342,7 +357,10 @@ pub(crate) async fn rows_of_plan(
     definition: &Definition,
 ) -> Result<BoxStream<'static, Result<Piece>>> {
     access::preview(service, principal, app, None, READ).await?;
-    Ok(walk(gather(service, principal, app, definition).await?, definition))
+    Ok(walk(
+        gather(service, principal, app, definition).await?,
+        definition,
+    ))
 }
 
 /// What each wave would take: those with a filter what it finds and no earlier one does, the others of what is left then.
@@ -357,7 +375,9 @@ async fn planned_waves(
     let mut earlier: Vec<&str> = Vec::new();
     let mut by_filter = HashMap::new();
     for (number, wave) in definition.waves.iter().enumerate() {
-        let Take::Filter(filter) = &wave.take else { continue };
+        let Take::Filter(filter) = &wave.take else {
+            continue;
+        };
         let base = definition.select.filter.as_deref();
         let found = all_of(base.into_iter().chain([filter.as_str()]), &[]);
         let own = all_of(base.into_iter().chain([filter.as_str()]), &earlier);
@@ -371,12 +391,20 @@ async fn planned_waves(
         by_filter.insert(number, (found.unwrap_or_default(), own.unwrap_or_default()));
         earlier.push(filter);
     }
-    let mut left = summary.environments - by_filter.values().map(|(_, own)| *own).sum::<u64>().min(summary.environments);
+    let mut left = summary.environments
+        - by_filter
+            .values()
+            .map(|(_, own)| *own)
+            .sum::<u64>()
+            .min(summary.environments);
     let planned = definition.waves.iter().enumerate().map(|(number, wave)| {
         let (environments, overlap) = match by_filter.get(&number) {
             Some((found, own)) => (*own, found - own),
             None => {
-                let taken = wave.take.most(summary.environments).map_or(left, |most| most.min(left));
+                let taken = wave
+                    .take
+                    .most(summary.environments)
+                    .map_or(left, |most| most.min(left));
                 left -= taken;
                 (taken, 0)
             }
@@ -406,7 +434,10 @@ async fn count(
     let request = ListRequest::filtered(&ENVIRONMENTS, Some(filter))?;
     let selected = match &definition.select.countries {
         Some(named) => named.iter().copied().collect::<HashSet<_>>(),
-        None => countries::countries_of(&service.db, app).await?.into_iter().collect(),
+        None => countries::countries_of(&service.db, app)
+            .await?
+            .into_iter()
+            .collect(),
     };
     let mut counted = 0;
     for country in selected {

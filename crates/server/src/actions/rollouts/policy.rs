@@ -35,7 +35,11 @@ fn usual(app: AppId) -> Policy {
 }
 
 /// Which rollouts of an app have to be approved.
-pub(crate) async fn get_approval_policy(service: &Service, principal: &Principal, app: AppId) -> Result<Policy> {
+pub(crate) async fn get_approval_policy(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+) -> Result<Policy> {
     access::preview(service, principal, app, None, READ).await?;
     let found = rows::find_policy(&service.db, app).await?;
     Ok(found.unwrap_or_else(|| usual(app)))

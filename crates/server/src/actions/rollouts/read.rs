@@ -71,7 +71,10 @@ pub(crate) async fn complete_environments(
 ) -> Result<Vec<(MemberEntry, Wait)>> {
     let mut waits = HashMap::new();
     if with_waits {
-        let ids: Vec<_> = batch.iter().filter_map(|entry| entry.member.operation_id).collect();
+        let ids: Vec<_> = batch
+            .iter()
+            .filter_map(|entry| entry.member.operation_id)
+            .collect();
         let operations = hotfixes::operations_by_ids(&service.db, &ids).await?;
         let found = waits::waits_if(service, operations, true).await?;
         waits.extend(found.into_iter().map(|(operation, wait)| (operation.id, wait)));

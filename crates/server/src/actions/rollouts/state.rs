@@ -167,7 +167,12 @@ pub(super) fn put(row: &mut Rollout, waves: &mut [Wave], next: &rollout::Rollout
     row.reason = next.reason;
     row.outcome = next.outcome;
     if next.approval == Approval::Needed {
-        (row.approved_on, row.approved_by, row.approved_by_name, row.approval_remark) = (None, None, None, None);
+        (
+            row.approved_on,
+            row.approved_by,
+            row.approved_by_name,
+            row.approval_remark,
+        ) = (None, None, None, None);
     }
     row.withdraws = next.withdraws;
     row.paused_since = next.paused_since;

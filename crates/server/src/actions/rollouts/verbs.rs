@@ -3,8 +3,7 @@
 //! on: whoever starts a hotfix asks for the state of its rollout in the same transaction.
 
 use super::{
-    RolloutEntry, RolloutStep, WRITE, address, emit_rollout,
-    read,
+    RolloutEntry, RolloutStep, WRITE, address, emit_rollout, read,
     state::{Loaded, of_app},
 };
 use crate::{
@@ -20,18 +19,14 @@ use domain::{
     ids::AppId,
     instant::Instant,
     problem::RuleError,
-    rollout::{
-        self, Approver, Counts, MemberState,
-        definition::LONGEST_TEXT,
-    },
+    rollout::{self, Approver, Counts, MemberState, definition::LONGEST_TEXT},
     text::check_text,
     version::VersionStatus,
 };
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
 use store::{
-    Tx, countries,
-    principals,
+    Tx, countries, principals,
     rollouts::{self as rows, Moved},
     versions,
 };
@@ -40,15 +35,30 @@ use uuid::Uuid;
 /// What somebody does to a rollout.
 #[derive(Clone, Debug)]
 pub(crate) enum Verb {
-    Approve { remark: Option<String> },
-    Reject { remark: Option<String> },
-    Pause { withdraw: bool, reason: Option<String> },
-    Resume { reason: Option<String> },
+    Approve {
+        remark: Option<String>,
+    },
+    Reject {
+        remark: Option<String>,
+    },
+    Pause {
+        withdraw: bool,
+        reason: Option<String>,
+    },
+    Resume {
+        reason: Option<String>,
+    },
     /// The wave by its name.
-    Advance { wave: String },
+    Advance {
+        wave: String,
+    },
     /// These environments; those that failed or were refused, where none are named.
-    Retry { environments: Vec<EnvironmentKey> },
-    Abort { reason: Option<String> },
+    Retry {
+        environments: Vec<EnvironmentKey>,
+    },
+    Abort {
+        reason: Option<String>,
+    },
 }
 
 impl Verb {
@@ -80,7 +90,9 @@ impl Verb {
     fn said(&self) -> Option<&str> {
         match self {
             Self::Approve { remark } | Self::Reject { remark } => remark.as_deref(),
-            Self::Pause { reason, .. } | Self::Resume { reason } | Self::Abort { reason } => reason.as_deref(),
+            Self::Pause { reason, .. } | Self::Resume { reason } | Self::Abort { reason } => {
+                reason.as_deref()
+            }
             Self::Advance { .. } | Self::Retry { .. } => None,
         }
     }
@@ -177,7 +189,11 @@ async fn decide(tx: &mut Tx<'_>, input: &Doing, loaded: &Loaded) -> Result<rollo
         Verb::Retry { environments } => {
             let waves = take_again(tx, input, loaded, environments).await?;
             let facts = loaded.facts(tx, now).await?;
-            rollout::retry(rollout, &facts, &waves, now)
+            rollout::retry(rollout, &facts, &waves, now).map(|change| rollout::Change {
+                // Its members are others now, whatever is kept of the rollout itself.
+                is_changed: change.is_changed || !waves.is_empty(),
+                ..change
+            })
         }
         Verb::Abort { .. } => rollout::abort(rollout, now),
     };
@@ -233,20 +249,29 @@ async fn take_again(
 ) -> Result<Vec<usize>> {
     let numbers: BTreeSet<u64> = if named.is_empty() {
         let tally = rows::tally(&mut *tx, input.id).await?;
-        let failed = |counts: &Counts| MemberState::ALL.iter().any(|state| state.is_retried() && counts[*state] > 0);
+        let failed = |counts: &Counts| {
+            MemberState::ALL
+                .iter()
+                .any(|state| state.is_retried() && counts[*state] > 0)
+        };
         let waves = tally.waves.iter().filter(|(_, counts)| failed(counts));
         let waves: BTreeSet<u64> = waves.map(|(wave, _)| *wave).collect();
         rows::retake_failed(tx, input.id, &tally, input.now).await?;
         waves
     } else {
         let members = rows::members_by_key(tx, input.id, named).await?;
-        if let Some(missing) = named.iter().find(|key| !members.iter().any(|member| member.key() == **key)) {
+        if let Some(missing) = named
+            .iter()
+            .find(|key| !members.iter().any(|member| member.key() == **key))
+        {
             let message = format!("The rollout has no environment {missing}.");
-            return Err(RuleError::broken("UnknownEnvironment", message).about("environments").into());
+            return Err(RuleError::broken("UnknownEnvironment", message)
+                .about("environments")
+                .into());
         }
-        let ended = members
-            .into_iter()
-            .filter(|member| !member.state.is_open() && !member.state.is_succeeded() && member.wave.is_some());
+        let ended = members.into_iter().filter(|member| {
+            !member.state.is_open() && !member.state.is_succeeded() && member.wave.is_some()
+        });
         let moved: Vec<_> = ended
             .map(|member| Moved {
                 from_wave: member.wave,
@@ -266,5 +291,7 @@ async fn take_again(
         moved.iter().filter_map(|one| one.member.wave).collect()
     };
     let known = 0..loaded.waves.len();
-    Ok(known.filter(|wave| u64::try_from(*wave).is_ok_and(|wave| numbers.contains(&wave))).collect())
+    Ok(known
+        .filter(|wave| u64::try_from(*wave).is_ok_and(|wave| numbers.contains(&wave)))
+        .collect())
 }
