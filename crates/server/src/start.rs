@@ -231,17 +231,25 @@ impl Server {
         let after = self.state.service.settings.agents.remove_missing_after;
         let missing = actions::inventory::remove_missing(&self.state.service, after).await;
         missing.map_err(|error| Chain(&error).to_string())?;
+        let stepped = actions::rollouts::step_due(&self.state.service).await;
+        stepped.map_err(|error| Chain(&error).to_string())?;
         let removed = actions::retention::remove_all(&self.state.service).await;
         removed.map(drop).map_err(|error| Chain(&error).to_string())
     }
 
-    /// The first instant after `after` at which there is something to do: work to start, or a lease that ends.
+    /// The first instant after `after` at which there is something to do: work to start, a lease that ends, or a rollout to look
+    /// at.
     ///
     /// # Errors
     /// What stood in the way, as text for people.
     pub async fn next_instant(&self, after: Instant) -> Result<Option<Instant>, String> {
+        let text = |error| Chain(&error).to_string();
         let next = actions::execution::next_instant(&self.state.service, after).await;
-        next.map_err(|error| Chain(&error).to_string())
+        let step = actions::rollouts::next_step(&self.state.service)
+            .await
+            .map_err(text)?;
+        let step = step.filter(|step| *step > after);
+        Ok(next.map_err(text)?.into_iter().chain(step).min())
     }
 
     /// Lets no claim wait any more, and waits until every upload whose sender has gone has its end, but not longer than

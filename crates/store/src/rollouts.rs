@@ -5,10 +5,7 @@
 //! operations.
 
 use super::{
-    Db, Field, FromRow, Reader, Row, StoreError, Tx, Value,
-    principals::PrincipalRef,
-    row::table,
-    table::Kind,
+    Db, Field, FromRow, Reader, Row, StoreError, Tx, Value, principals::PrincipalRef, row::table, table::Kind,
 };
 use domain::{
     country::CountryCode,

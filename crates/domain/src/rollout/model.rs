@@ -1,5 +1,5 @@
-//! A model of what drives a rollout, to try the machine in any history: members, a clock, an executor, people, and kills
-//! between any two things that a driver does.
+//! A model of what drives a rollout, to try the machine in any history: members, a clock, an executor, people, and
+//! kills between any two things that a driver does.
 
 use super::{
     Action, Approver, BATCH, Change, Counts, Definition, Driver, Facts, HOUR, Happening, MemberState, Reason,
@@ -861,8 +861,9 @@ proptest! {
         prop_assert!(world.live(&results, &mut || usize::MAX), "I13: {:?}", world.rollout);
     }
 
-    /// I10: wherever a driver is killed, in the end every member is where it would be without that. Without limits it is there
-    /// at the same time too; with them a wave that finds nobody binds the others for as long as its driver needs for a step.
+    /// I10: wherever a driver is killed, in the end every member is where it would be without that. Without limits it
+    /// is there at the same time too; with them a wave that finds nobody binds the others for as long as its driver
+    /// needs for a step.
     #[test]
     fn a_kill_changes_nothing(
         mut definition in some_rollout(),

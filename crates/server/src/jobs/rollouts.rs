@@ -1,5 +1,5 @@
-//! Looks at rollouts whose time has come: because somebody asked something of them, a hotfix of theirs ended, or a soak or a
-//! deadline did.
+//! Looks at rollouts whose time has come: because somebody asked something of them, a hotfix of theirs ended, or a soak
+//! or a deadline did.
 
 use super::failure_reporter::FailureReporter;
 use crate::{

@@ -1,8 +1,8 @@
 //! Whether hotfixes of rollouts may start: asked by whoever starts them, within the transaction that does.
 //!
-//! The rollout's row is locked for that, so what was started before a pause or an abort is seen by it, and after its answer
-//! nothing of it starts. What is held is not looked at again by every claim: its environment is not due because of it, until
-//! the rollout goes on.
+//! The rollout's row is locked for that, so what was started before a pause or an abort is seen by it, and after its
+//! answer nothing of it starts. What is held is not looked at again by every claim: its environment is not due because
+//! of it, until the rollout goes on.
 
 use super::state::Loaded;
 use crate::error::Result;

@@ -1,6 +1,6 @@
-//! What is to be done with a rollout's members, done in batches: each a transaction of its own, in which the environments
-//! come first, then what waits in them, and last the rollout. It is done only while the rollout is as it was when it was
-//! decided.
+//! What is to be done with a rollout's members, done in batches: each a transaction of its own, in which the
+//! environments come first, then what waits in them, and last the rollout. It is done only while the rollout is as it
+//! was when it was decided.
 
 use super::{
     begin::begin,

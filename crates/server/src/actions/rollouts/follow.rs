@@ -1,7 +1,7 @@
 //! Has members follow their hotfixes: in the transaction that changes the hotfix, whoever changes it.
 //!
-//! Where a hotfix failed, it is asked at once whether that stops its rollout, so that nothing of it starts between the report
-//! and the next look at the rollout.
+//! Where a hotfix failed, it is asked at once whether that stops its rollout, so that nothing of it starts between the
+//! report and the next look at the rollout.
 
 use super::{
     state::Loaded,
@@ -60,8 +60,9 @@ fn follows(member: Member, operation: &Operation, now: Instant) -> Option<Moved>
         reason.and_then(|reason| reason.parse().ok()),
         reason.and_then(|reason| reason.parse().ok()),
     );
-    // What ended otherwise, for its rollout's sake, stays so.
-    if !member.state.is_open() || member.state == state {
+    // What was called off for its rollout's sake is where that put it.
+    let has_hotfix = matches!(member.state, MemberState::Scheduled | MemberState::Running);
+    if !has_hotfix || member.state == state {
         return None;
     }
     let cause = operation.failure_cause.map(|cause| cause.to_string());

@@ -1,8 +1,9 @@
 //! Looking at a rollout, deciding what follows, and having it carried out.
 //!
-//! One transaction reads, asks `domain::rollout` and keeps where the rollout is; then each thing that is to be done with its
-//! members is done in batches of one transaction each. Whoever finds the rollout changed since does nothing: somebody else has
-//! decided anew. A server that dies in between leaves a rollout that is to be looked at now, and the next look goes on.
+//! One transaction reads, asks `domain::rollout` and keeps where the rollout is; then each thing that is to be done
+//! with its members is done in batches of one transaction each. Whoever finds the rollout changed since does nothing:
+//! somebody else has decided anew. A server that dies in between leaves a rollout that is to be looked at now, and the
+//! next look goes on.
 
 use super::{address, carry_out::carry_out, state::Loaded};
 use crate::{
@@ -33,8 +34,8 @@ pub(super) const DRIVER: Actor<'static> = Actor::Service("rollouts");
 const MOST: i64 = 100;
 /// Looks at one rollout before it is another's turn.
 const ROUNDS: usize = 50;
-/// How often a rollout that goes on is looked at whatever happens: that a target was withdrawn, and that what was in a member's
-/// way is gone, nobody says.
+/// How often a rollout that goes on is looked at whatever happens: that a target was withdrawn, and that what was in a
+/// member's way is gone, nobody says.
 const LOOKED_AT_EACH: Duration = Duration::from_secs(60);
 /// Members that are looked at at once because something was in their way.
 const UNBLOCKED: i64 = 500;
