@@ -61,6 +61,7 @@ mod requests;
 mod restart;
 mod retention;
 mod rollouts;
+mod rollouts_driven;
 mod samples;
 mod signers;
 mod store_failures;
