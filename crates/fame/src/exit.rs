@@ -41,9 +41,9 @@ exits! {
     Refused = 5, "refused by a rule, or bad input (400, 409, 412, 422 and other 4xx)";
     Unavailable = 6, "the service could not be reached or could not answer (408, 429, 5xx), also after retries";
     HotfixFailed = 10, "a hotfix ended as Failed, or its environment does not have the version that it was to bring";
-    HotfixSkipped = 11, "a hotfix ended as Skipped";
-    HotfixCanceled = 12, "a hotfix ended as Canceled";
-    WaitedTooLong = 13, "a hotfix had not ended when the time to wait was over";
+    HotfixSkipped = 11, "a hotfix ended as Skipped, or a rollout in which nothing came about";
+    HotfixCanceled = 12, "a hotfix ended as Canceled, or a rollout as Aborted";
+    WaitedTooLong = 13, "a hotfix or a rollout had not ended when the time to wait was over";
     PackageRefused = 14, "the package was refused: it is damaged, or cannot say which app it is";
     DifferentContent = 15, "the version exists with different content";
     DatabaseOutdated = 16, "the database is not up to date (fame migrate --check)";

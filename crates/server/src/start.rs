@@ -19,7 +19,7 @@ use crate::{
     jobs::{
         claims,
         events::{Delivery, TelemetryLog, Webhooks},
-        feed, gauges, leases, missing, retention, signals, sweeper, webhooks,
+        feed, gauges, leases, missing, retention, rollouts, signals, sweeper, webhooks,
     },
     private,
     secrets::KeyRing,
@@ -195,6 +195,7 @@ impl Server {
         let telling_stop = stop.clone();
         tasks.spawn(async move { telling.run(telling_stop).await }.instrument(job("events")));
         tasks.spawn(feed::run(Arc::clone(service), stop.clone()).instrument(job("feed")));
+        tasks.spawn(rollouts::run(Arc::clone(service), stop.clone()).instrument(job("rollouts")));
         tasks.spawn(webhooks::run(Arc::clone(service), stop.clone()).instrument(job("webhooks")));
         tasks.spawn(leases::run(Arc::clone(service), stop.clone()).instrument(job("leases")));
         Self {
@@ -234,17 +235,25 @@ impl Server {
         missing.map_err(|error| Chain(&error).to_string())?;
         let forgotten = actions::feed::forget(&self.state.service).await;
         forgotten.map_err(|error| Chain(&error).to_string())?;
+        let stepped = actions::rollouts::step_due(&self.state.service).await;
+        stepped.map_err(|error| Chain(&error).to_string())?;
         let removed = actions::retention::remove_all(&self.state.service).await;
         removed.map(drop).map_err(|error| Chain(&error).to_string())
     }
 
-    /// The first instant after `after` at which there is something to do: work to start, or a lease that ends.
+    /// The first instant after `after` at which there is something to do: work to start, a lease that ends, or a rollout to look
+    /// at.
     ///
     /// # Errors
     /// What stood in the way, as text for people.
     pub async fn next_instant(&self, after: Instant) -> Result<Option<Instant>, String> {
+        let text = |error| Chain(&error).to_string();
         let next = actions::execution::next_instant(&self.state.service, after).await;
-        next.map_err(|error| Chain(&error).to_string())
+        let step = actions::rollouts::next_step(&self.state.service)
+            .await
+            .map_err(text)?;
+        let step = step.filter(|step| *step > after);
+        Ok(next.map_err(text)?.into_iter().chain(step).min())
     }
 
     /// Lets no claim wait and nobody listen any more, and waits until every upload whose sender has gone has its end, but not longer than

@@ -216,7 +216,7 @@ row! {
     }
 }
 
-/// What waits or runs in environments.
+/// What waits or runs in environments, but for what is held because its rollout is.
 pub async fn occupying(
     tx: &mut Tx<'_>,
     environments: impl IntoIterator<Item = Uuid>,
@@ -224,7 +224,9 @@ pub async fn occupying(
     let sql = format!(
         "SELECT {}
          FROM {{rows}}, operations t
-         WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')",
+         WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')
+           AND NOT (t.rollout_id IS NOT NULL AND t.status = 'Scheduled'
+                    AND EXISTS (SELECT 1 FROM rollout_members m WHERE m.operation_id = t.id AND m.is_held))",
         Occupying::COLUMNS
     );
     tx.each(&sql, &[("environment", "uuid")], one_each(environments))

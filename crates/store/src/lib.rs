@@ -22,6 +22,7 @@ pub mod countries;
 pub mod customers;
 mod db;
 mod dialect;
+pub mod driving;
 pub mod entity_sets;
 pub mod environments;
 mod error;

@@ -5,10 +5,7 @@
 //! operations.
 
 use super::{
-    Db, Field, FromRow, Reader, Row, StoreError, Tx, Value,
-    principals::PrincipalRef,
-    row::{row, table},
-    table::Kind,
+    Db, Field, FromRow, Reader, Row, StoreError, Tx, Value, principals::PrincipalRef, row::table, table::Kind,
 };
 use domain::{
     country::CountryCode,
@@ -668,31 +665,6 @@ pub async fn members_by_key(
     tx.each(&sql, shape, keys.iter().map(row).collect())
         .fetch_all()
         .await
-}
-
-row! {
-    /// A rollout, as far as it says whether its hotfixes may start.
-    #[derive(Clone, Debug, PartialEq)]
-    pub struct Brake {
-        /// The rollout.
-        pub id: Uuid,
-        /// Where it is.
-        pub state: State,
-    }
-}
-
-/// Where rollouts stand, their rows locked as they are until the transaction ends: whoever starts their hotfixes asks this,
-/// and whoever stops them waits for it.
-pub async fn brakes(
-    tx: &mut Tx<'_>,
-    rollouts: impl IntoIterator<Item = Uuid>,
-) -> Result<Vec<Brake>, StoreError> {
-    let sql = format!(
-        "SELECT {} FROM {{rows}}, rollouts t WHERE t.id = {{rollout}} ORDER BY t.id FOR SHARE OF t",
-        Brake::COLUMNS
-    );
-    let rows = rollouts.into_iter().map(|id| vec![id.into()]).collect();
-    tx.each(&sql, &[("rollout", "uuid")], rows).fetch_all().await
 }
 
 /// How many hotfixes of a rollout started after an instant, and when the first of those did.

@@ -35,8 +35,8 @@ pub enum ApprovalPolicy {
     Never,
     /// All.
     Always,
-    /// Those to more production environments than this; to any at all where update windows are ignored, and where nobody
-    /// can say to how many.
+    /// Those to more production environments than this; to any at all where update windows are ignored, and where
+    /// nobody can say to how many.
     ProductionAbove(u64),
 }
 

@@ -1,5 +1,5 @@
-//! What a rollout is asked to do: it never changes after the rollout was created, for otherwise neither an approval nor a
-//! plan's fingerprint would mean anything.
+//! What a rollout is asked to do: it never changes after the rollout was created, for otherwise neither an approval nor
+//! a plan's fingerprint would mean anything.
 
 use crate::{
     country::CountryCode,
@@ -129,7 +129,8 @@ pub struct Proceed {
 pub enum ProceedWhen {
     /// Every member has ended, however it did.
     AllEnded,
-    /// This share of the members that count has succeeded. Those that ended and say nothing about the target do not count.
+    /// This share of the members that count has succeeded. Those that ended and say nothing about the target do not
+    /// count.
     Succeeded(Percent),
 }
 
@@ -289,8 +290,8 @@ pub fn write_span(span: Duration) -> String {
         .to_string()
 }
 
-/// Where an environment stands when a wave is ordered by lot: environments that join later leave the others in the order
-/// that they had.
+/// Where an environment stands when a wave is ordered by lot: environments that join later leave the others in the
+/// order that they had.
 #[must_use]
 pub fn lot(seed: u64, environment: &EnvironmentKey) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ seed;

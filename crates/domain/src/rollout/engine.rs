@@ -1,8 +1,8 @@
 //! What follows for a rollout from what is known of it.
 //!
-//! The order within a step is fixed, for it decides what wins: time, the target, deadlines, stop rules, what lets a wave go
-//! on, at most one wave that begins, hotfixes within the limits, and last of all whether it is over. What stops comes before
-//! what goes on.
+//! The order within a step is fixed, for it decides what wins: time, the target, deadlines, stop rules, what lets a
+//! wave go on, at most one wave that begins, hotfixes within the limits, and last of all whether it is over. What stops
+//! comes before what goes on.
 
 use super::{
     approval::Approval,
@@ -16,8 +16,8 @@ use crate::instant::Instant;
 /// How many hotfixes a step asks for at most: a driver makes them in one transaction.
 pub const BATCH: u64 = 500;
 
-/// What is to be done with members. Each is asked for in every step until the facts say that it was done, and may be done
-/// in part.
+/// What is to be done with members. Each is asked for in every step until the facts say that it was done, and may be
+/// done in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Environments that fit the selection and are no members become members, so that waves to come may take them.
@@ -325,7 +325,8 @@ impl<'a> Stepping<'a> {
         }
     }
 
-    /// How many hotfixes may be made now. The service makes them freely and counts what starts; what a client sends, starts.
+    /// How many hotfixes may be made now. The service makes them freely and counts what starts; what a client sends,
+    /// starts.
     fn room(&self) -> u64 {
         let (facts, limits) = (self.facts, self.rollout.limits(self.definition));
         match facts.driver {

@@ -39,7 +39,7 @@ pub struct WaveFacts {
     pub is_taken: bool,
     /// How many of its members are in each state.
     pub counts: Counts,
-    /// When the last of its members ended, of those that have.
+    /// When the last of its members ended, of those that have, or was found to have ended otherwise.
     pub last_ended: Option<Instant>,
 }
 
@@ -48,8 +48,8 @@ pub struct WaveFacts {
 pub enum Driver {
     /// The service, which starts hotfixes itself: it holds what is Scheduled, and counts against limits what starts.
     Service,
-    /// A client of another service, which starts what it was sent: the client withdraws it again, and counts against limits
-    /// what it sends.
+    /// A client of another service, which starts what it was sent: the client withdraws it again, and counts against
+    /// limits what it sends.
     Client,
 }
 
@@ -70,8 +70,8 @@ vocabulary! {
 pub struct Used {
     /// How many of its hotfixes run.
     pub running: u64,
-    /// How many started within the last sixty minutes; at a client, how many were sent. Those that a clock which was set
-    /// back finds in the future are among them.
+    /// How many started within the last sixty minutes; at a client, how many were sent. Those that a clock which was
+    /// set back finds in the future are among them.
     pub in_the_hour: u64,
     /// When the first of those did.
     pub first_in_the_hour: Option<Instant>,

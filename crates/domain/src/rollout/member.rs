@@ -89,9 +89,9 @@ impl MemberState {
         self.is_failed() || self == Self::Refused
     }
 
-    /// What follows for a member whose environment the rules for hotfixes find this against; that it may have one, where
-    /// nothing is found. What is there already is a success whatever else there is, and what only has to end first is
-    /// waited for.
+    /// What follows for a member whose environment the rules for hotfixes find this against; that it may have one,
+    /// where nothing is found. What is there already is a success whatever else there is, and what only has to end
+    /// first is waited for.
     #[must_use]
     pub fn of_findings(findings: &[hotfix::Finding]) -> Option<Self> {
         let found = |reason| findings.iter().any(|finding| finding.reason == reason);
@@ -127,8 +127,8 @@ impl MemberState {
 }
 
 vocabulary! {
-    /// Why a member ended that has no hotfix to say so. What the rules refuse has the code of the rule instead, and what a
-    /// hotfix ended with its own.
+    /// Why a member ended that has no hotfix to say so. What the rules refuse has the code of the rule instead, and
+    /// what a hotfix ended with its own.
     MemberReason {
         /// It left the filter or the countries of the selection before its wave began.
         NoLongerSelected,

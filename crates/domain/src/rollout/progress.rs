@@ -94,8 +94,8 @@ pub struct Rollout {
     pub waves: Vec<WaveProgress>,
     /// The latest time that a step or a verb saw. It never goes back.
     pub engine_time: Instant,
-    /// Rises with every change but that of `engine_time`. Whoever keeps a change found this number to be what it was read
-    /// with, or keeps nothing.
+    /// Rises with every change but that of `engine_time`. Whoever keeps a change found this number to be what it was
+    /// read with, or keeps nothing.
     pub revision: u64,
 }
 

@@ -54,8 +54,8 @@ pub fn reject(rollout: &Rollout, approver: &Approver, now: Instant) -> Result<Ch
     Ok(next.since(rollout))
 }
 
-/// Nothing of it begins any more and nothing starts, until it is resumed. What is Scheduled is withdrawn if that is asked
-/// for, also of one that is Paused.
+/// Nothing of it begins any more and nothing starts, until it is resumed. What is Scheduled is withdrawn if that is
+/// asked for, also of one that is Paused.
 ///
 /// # Errors
 /// `RolloutNotInState` unless it is Active or Paused.
@@ -70,8 +70,8 @@ pub fn pause(rollout: &Rollout, withdraw: bool, now: Instant) -> Result<Change, 
     Ok(next.since(rollout))
 }
 
-/// It goes on, and what failed until now does not stop it again. A wave that can go on only because somebody says so goes
-/// on with a reason.
+/// It goes on, and what failed until now does not stop it again. A wave that can go on only because somebody says so
+/// goes on with a reason.
 ///
 /// # Errors
 /// `RolloutNotInState` unless it is Active or Paused, and while the target is offered nowhere; `ReasonRequired`.
@@ -134,7 +134,8 @@ pub fn resume(
 /// Somebody opens the way from a wave to the next.
 ///
 /// # Errors
-/// `ResourceDoesNotExist` for a wave that there is not; `RolloutNotInState` unless the wave waits for that or is past it.
+/// `ResourceDoesNotExist` for a wave that there is not; `RolloutNotInState` unless the wave waits for that or is past
+/// it.
 pub fn advance(rollout: &Rollout, wave: usize, now: Instant) -> Result<Change, RuleError> {
     let mut next = at(rollout, now);
     let is_open = matches!(rollout.state, State::Active | State::Paused);
@@ -162,8 +163,8 @@ pub fn advance(rollout: &Rollout, wave: usize, now: Instant) -> Result<Change, R
     Ok(next.since(rollout))
 }
 
-/// Members are tried again. The caller has made those Taken again already, within the same transaction, and read `facts`
-/// after that; `waves` are those that they are in.
+/// Members are tried again. The caller has made those Taken again already, within the same transaction, and read
+/// `facts` after that; `waves` are those that they are in.
 ///
 /// # Errors
 /// `RolloutNotInState` unless it is Active, Paused or Completed.
@@ -196,7 +197,12 @@ pub fn retry(rollout: &Rollout, facts: &Facts, waves: &[usize], now: Instant) ->
             wave.state = WaveState::Active;
         }
     }
-    Ok(next.since(rollout))
+    // Who decides on what was read before the members were Taken again keeps nothing of it.
+    next.revision = rollout.revision + 1;
+    Ok(Change {
+        rollout: next,
+        is_changed: true,
+    })
 }
 
 /// It is given up: what is Scheduled is canceled, what runs ends by itself.

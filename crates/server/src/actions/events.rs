@@ -5,7 +5,7 @@
 //! down, a request that changes nothing would cost a transaction, and its caller has been told already; nobody counts on
 //! the event of a refusal whose answer a crash took along.
 
-use super::audit::Actor;
+use super::{audit::Actor, rollouts};
 use crate::error::{Error, Result};
 use domain::{
     ids::AppId,
@@ -196,7 +196,8 @@ impl OperationState {
     }
 }
 
-/// Says of operations, each of which is given as it is from now on, that it has come to be so.
+/// Says of operations, each of which is given as it is from now on, that it has come to be so; first of all to the rollouts that
+/// they are parts of.
 pub(super) async fn emit<'o>(
     tx: &mut Tx<'_>,
     by: Actor<'_>,
@@ -204,6 +205,7 @@ pub(super) async fn emit<'o>(
     operations: impl IntoIterator<Item = &'o Operation>,
 ) -> Result<()> {
     let operations: Vec<_> = operations.into_iter().collect();
+    rollouts::follow(tx, now, &operations).await?;
     let step = |operation: &Operation| OperationStep::to(operation.status);
     emit_steps(tx, by, now, &operations, step).await
 }
@@ -337,6 +339,10 @@ pub(super) enum RolloutStep {
     Advanced,
     Retried,
     Aborted,
+    WaveBegan,
+    AwaitsGate,
+    AwaitsApproval,
+    Completed,
 }
 
 impl RolloutStep {
@@ -350,6 +356,10 @@ impl RolloutStep {
             Self::Advanced => "rollout.advanced",
             Self::Retried => "rollout.retried",
             Self::Aborted => "rollout.aborted",
+            Self::WaveBegan => "rollout.waveBegan",
+            Self::AwaitsGate => "rollout.awaitsGate",
+            Self::AwaitsApproval => "rollout.awaitsApproval",
+            Self::Completed => "rollout.completed",
         }
     }
 }

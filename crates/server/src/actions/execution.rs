@@ -12,12 +12,14 @@
 mod claim;
 mod due;
 mod finish;
+mod inventories;
 mod lease;
 mod waiting;
 
 pub(crate) use claim::claim;
 pub(crate) use due::{next_start, reschedule, window_of};
 pub(crate) use finish::{Report, Verdict, finish};
+pub(crate) use inventories::Inventories;
 pub(crate) use lease::{end_lost, end_lost_by, renew, renew_one};
 pub(crate) use waiting::{WaitingClaims, Woken};
 

@@ -26,6 +26,7 @@ use domain::{
     ids::{AppId, OperationId},
     instant::Instant,
     operation::{CancelOutcome, OperationKind, OperationStatus, check_cancel, check_requested_status},
+    principal::CallerKind,
     problem::{Code, RuleError},
     version::{AppVersion, VersionStatus},
 };
@@ -267,7 +268,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     };
     hotfix::check_schedule(&facts)?;
     quotas::check_hotfix(&mut tx, input.quotas, input.app).await?;
-    let operation = described(input, &environment, &target, gathered.installed());
+    let operation = described(&input.wanted(), &environment, &target, gathered.installed());
     hotfixes::insert_operation(&mut tx, &operation).await?;
     let becomes_due = becomes_due(&mut tx, &environment, &operation, input.now).await?;
     starting::set_due(&mut tx, becomes_due).await?;
@@ -292,6 +293,20 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 }
 
 impl Schedule {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            app: self.app,
+            by: self.principal.signature(),
+            by_kind: self.principal.kind,
+            by_name: self.principal.name.as_deref(),
+            by_object_id: self.principal.object_id,
+            run_after: self.command.run_after.unwrap_or(self.now),
+            ignore_window: self.command.ignore_window,
+            rollout_id: None,
+            now: self.now,
+        }
+    }
+
     /// What is forecast to be refused where that version is installed, unless that is not to count.
     fn refused_after(&self, installed: AppVersion) -> Option<&str> {
         self.forecast_after(installed)
@@ -348,8 +363,24 @@ async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
     uploaded.ok_or_else(|| version_missing(&key).into())
 }
 
-fn described(
-    input: &Schedule,
+/// Who asks for a hotfix, and how it is to be carried out.
+pub(crate) struct Wanted<'w> {
+    pub(crate) app: AppId,
+    /// Their signature: `User/tenant/id` or `Application/id`.
+    pub(crate) by: String,
+    pub(crate) by_kind: CallerKind,
+    pub(crate) by_name: Option<&'w str>,
+    pub(crate) by_object_id: Option<Uuid>,
+    pub(crate) run_after: Instant,
+    pub(crate) ignore_window: bool,
+    /// The rollout that it is a part of.
+    pub(crate) rollout_id: Option<Uuid>,
+    pub(crate) now: Instant,
+}
+
+/// A hotfix that is scheduled, for an environment with that version installed.
+pub(crate) fn described(
+    wanted: &Wanted<'_>,
     environment: &Environment,
     target: &Version,
     installed: AppVersion,
@@ -357,10 +388,10 @@ fn described(
     Operation {
         id: OperationId::new_ordered(),
         kind: OperationKind::Hotfix,
-        app_id: input.app,
+        app_id: wanted.app,
         app_name: Some(target.name.clone()),
         app_publisher: Some(target.publisher.clone()),
-        country_code: input.country,
+        country_code: environment.country_code,
         environment_id: environment.id,
         tenant_id: environment.tenant_id,
         family: environment.family.clone(),
@@ -369,10 +400,10 @@ fn described(
         source_version: Some(installed),
         target_version: Some(target.version),
         status: OperationStatus::Scheduled,
-        ignore_window: input.command.ignore_window,
-        run_after: input.command.run_after.unwrap_or(input.now),
-        created_on: input.now,
-        created_by: input.principal.signature(),
+        ignore_window: wanted.ignore_window,
+        run_after: wanted.run_after,
+        created_on: wanted.now,
+        created_by: wanted.by.clone(),
         started_on: None,
         completed_on: None,
         ended_on: None,
@@ -390,9 +421,9 @@ fn described(
         progress_on: None,
         failure_cause: None,
         downloads: None,
-        created_by_object_id: input.principal.object_id,
-        created_by_kind: input.principal.kind,
-        created_by_name: input.principal.name.clone(),
+        created_by_object_id: wanted.by_object_id,
+        created_by_kind: wanted.by_kind,
+        created_by_name: wanted.by_name.map(str::to_owned),
         canceled_by: None,
         canceled_by_name: None,
         parent_id: None,
@@ -406,7 +437,7 @@ fn described(
         postponed_on: None,
         postponed_by: None,
         postpone_reason: None,
-        rollout_id: None,
+        rollout_id: wanted.rollout_id,
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod gauges;
 pub(crate) mod leases;
 pub(crate) mod missing;
 pub(crate) mod retention;
+pub(crate) mod rollouts;
 pub(crate) mod signals;
 pub(crate) mod sweeper;
 pub(crate) mod webhooks;

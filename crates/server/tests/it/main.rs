@@ -65,6 +65,7 @@ mod requests;
 mod restart;
 mod retention;
 mod rollouts;
+mod rollouts_driven;
 mod samples;
 mod side_data;
 mod signers;

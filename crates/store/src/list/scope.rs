@@ -95,6 +95,15 @@ impl Scope {
         }
     }
 
+    /// What belongs to an app, for the service itself.
+    pub fn of_app(app: AppId) -> Self {
+        Self {
+            sql: "t.app_id = $1",
+            values: vec![app.into()],
+            holder: None,
+        }
+    }
+
     /// Nothing, for whoever has no role.
     fn nothing() -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! Starting what is due, in many environments at once.
 
 use super::{
-    BATCH, Claimed, Result, address, after, all_changed, due::next_start, ended, lies_in_the_matter,
-    part_failed, skipped,
+    BATCH, Claimed, Result, address, after, all_changed, due::next_start, ended, inventories::Inventories,
+    lies_in_the_matter, part_failed, skipped,
 };
 use crate::{
     actions::{
@@ -11,6 +11,7 @@ use crate::{
         audit::{self, Actor, Change},
         events,
         facts::InstallationFacts,
+        rollouts::{self, Rooms},
     },
     error::Error,
     telemetry::metrics::CLAIM_LAG,
@@ -24,7 +25,7 @@ use domain::{
     operation::{self, Due, OperationKind, OperationStatus, Skip},
     signer::SignerRule,
     start::{self, Uninstall},
-    version::{AppVersion, VersionStatus},
+    version::AppVersion,
 };
 use serde_json::json;
 use std::{
@@ -37,7 +38,7 @@ use store::{
     execution::{self as rows, Ending, Installed, Lease},
     freezes::{self, AppFreeze},
     hotfixes::Operation,
-    versions::{self, Version, VersionKey},
+    versions::{Version, VersionKey},
 };
 use uuid::Uuid;
 
@@ -199,8 +200,9 @@ async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
     let looked_at = environments.len();
     let mut input = ClaimInput::read(&mut tx, environments, request).await?;
     let mut plan = ClaimPlan::default();
+    let mut rooms = std::mem::take(&mut input.rooms);
     for candidate in std::mem::take(&mut input.candidates) {
-        decide(&input, candidate, request, &mut plan)?;
+        decide(&input, &mut rooms, candidate, request, &mut plan)?;
     }
     let started = plan.write(&mut tx, request).await?;
     Ok(Batch { looked_at, started })
@@ -222,8 +224,9 @@ async fn lock_environments(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Ve
 /// Due environments, and all that has to be known to decide what starts in them.
 struct ClaimInput {
     candidates: Vec<DueEnvironment>,
-    installed: HashMap<Uuid, Vec<Installed>>,
-    versions: HashMap<VersionKey, Version>,
+    /// How many hotfixes of each rollout may start.
+    rooms: Rooms,
+    inventories: Inventories,
     /// Who must have signed the packages of apps, where somebody must.
     signer_rules: HashMap<AppId, SignerRule>,
 }
@@ -236,6 +239,8 @@ struct DueEnvironment {
     due: Vec<Operation>,
     /// When something else may start, as far as time decides.
     later: Option<Instant>,
+    /// What nobody need look at again until its rollout goes on.
+    held: Vec<OperationId>,
 }
 
 impl ClaimInput {
@@ -248,6 +253,7 @@ impl ClaimInput {
                 .or_default()
                 .push(operation);
         }
+        let rooms = Rooms::of(tx, asked_for.values().flatten(), request.now).await?;
         let frozen = FrozenNow {
             by_operator: freezes::all(&mut *tx).await?,
             by_owners: freezes::app_freezes_at(tx, request.now).await?,
@@ -255,66 +261,40 @@ impl ClaimInput {
         let mut candidates = Vec::with_capacity(environments.len());
         for environment in environments {
             let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
-            candidates.push(DueEnvironment::new(environment, asked_for, &frozen, request)?);
+            candidates.push(DueEnvironment::new(
+                environment,
+                asked_for,
+                (&frozen, &rooms),
+                request,
+            )?);
         }
         let with_work = candidates.iter().filter(|candidate| !candidate.due.is_empty());
-        let installed = rows::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
-        let versions = versions_of(tx, &candidates, &installed).await?;
-        let signer_rules = match versions.is_empty() {
+        let with_work = with_work.map(|candidate| candidate.environment.id);
+        let due = candidates.iter().flat_map(|candidate| &candidate.due);
+        let inventories = Inventories::read(tx, with_work, due.filter_map(target_of)).await?;
+        let signer_rules = match inventories.knows_nothing() {
             true => HashMap::new(),
             false => apps::signer_rules(&mut Reader::Tx(tx)).await?,
         };
         Ok(Self {
             candidates,
-            installed: by_environment(installed),
-            versions,
+            rooms,
+            inventories,
             signer_rules,
-        })
-    }
-
-    /// What is installed in an environment, as the rules ask about it.
-    fn apps_in(&self, environment: Uuid) -> Vec<InstalledApp> {
-        let installed = self.installed.get(&environment);
-        installed.into_iter().flatten().map(|app| self.app(app)).collect()
-    }
-
-    fn app(&self, installed: &Installed) -> InstalledApp {
-        let known = self.uploaded(&key_of(installed));
-        InstalledApp {
-            app_id: installed.app_id,
-            version: installed.version,
-            name: installed.name.clone(),
-            publisher: installed.publisher.clone(),
-            availability: known.map(|version| version.availability),
-            dependencies: known.map(|version| version.dependencies.clone()),
-            scope: installed.scope,
-            can_be_uninstalled: installed.can_be_uninstalled,
-        }
-    }
-
-    fn uploaded(&self, key: &VersionKey) -> Option<&Version> {
-        let found = self.versions.get(key);
-        found.filter(|version| version.status == VersionStatus::Uploaded)
-    }
-
-    /// The apps installed in an environment whose versions are known to need `app`.
-    fn dependents(&self, environment: Uuid, app: AppId) -> impl Iterator<Item = &Installed> {
-        let installed = self.installed.get(&environment).into_iter().flatten();
-        installed.filter(move |installed| {
-            let version = self.uploaded(&key_of(installed));
-            version.is_some_and(|version| version.dependencies.iter().any(|needed| needed.app_id == app))
         })
     }
 
     fn due(&self, operation: &Operation) -> Due {
         let goes_after = match target_of(operation) {
             Some(key) => {
-                let target = self.versions.get(&key);
+                let target = self.inventories.version(&key);
                 let dependencies = target.map_or(&[][..], |target| &target.dependencies);
                 dependencies.iter().map(|dependency| dependency.app_id).collect()
             }
             None => {
-                let dependents = self.dependents(operation.environment_id, operation.app_id);
+                let dependents = self
+                    .inventories
+                    .dependents(operation.environment_id, operation.app_id);
                 dependents.map(|dependent| dependent.app_id).collect()
             }
         };
@@ -351,7 +331,7 @@ impl DueEnvironment {
     fn new(
         environment: Environment,
         asked_for: Vec<Operation>,
-        frozen: &FrozenNow,
+        (frozen, rooms): (&FrozenNow, &Rooms),
         request: &ClaimRequest,
     ) -> Result<Self> {
         let runs = |operation: &Operation| operation.status == OperationStatus::Running;
@@ -361,6 +341,7 @@ impl DueEnvironment {
             is_busy,
             due: Vec::new(),
             later: None,
+            held: Vec::new(),
         };
         if is_busy {
             return Ok(candidate);
@@ -370,6 +351,10 @@ impl DueEnvironment {
         // Nothing of a plan begins before all of it can.
         let mut plans: HashMap<OperationId, Instant> = HashMap::new();
         for operation in asked_for {
+            if rooms.is_braked(&operation) {
+                candidate.held.push(operation.id);
+                continue;
+            }
             let is_frozen = frozen.stops(&operation, &candidate.environment);
             let asked = (operation.run_after, operation.ignore_window);
             let starts = match is_frozen || !request.kinds.contains(&operation.kind) {
@@ -395,46 +380,12 @@ impl DueEnvironment {
     }
 }
 
-fn by_environment(installed: Vec<Installed>) -> HashMap<Uuid, Vec<Installed>> {
-    let mut apart: HashMap<Uuid, Vec<Installed>> = HashMap::new();
-    for app in installed {
-        apart.entry(app.environment).or_default().push(app);
-    }
-    apart
-}
-
-/// The versions that operations lead to or start from, each read once however many environments have it.
-async fn versions_of(
-    tx: &mut Tx<'_>,
-    candidates: &[DueEnvironment],
-    installed: &[Installed],
-) -> Result<HashMap<VersionKey, Version>> {
-    let targets = candidates
-        .iter()
-        .flat_map(|candidate| &candidate.due)
-        .filter_map(target_of);
-    let keys: HashSet<VersionKey> = targets.chain(installed.iter().map(key_of)).collect();
-    let mut found = HashMap::with_capacity(keys.len());
-    for version in versions::versions_in(tx, &keys).await? {
-        found.insert(version.key(), version);
-    }
-    Ok(found)
-}
-
 fn target_of(operation: &Operation) -> Option<VersionKey> {
     Some(VersionKey {
         app_id: operation.app_id,
         country_code: operation.country_code,
         version: operation.target_version?,
     })
-}
-
-fn key_of(installed: &Installed) -> VersionKey {
-    VersionKey {
-        app_id: installed.app_id,
-        country_code: installed.country_code,
-        version: installed.version,
-    }
 }
 
 /// What a claim comes to, to be written at once.
@@ -445,6 +396,8 @@ struct ClaimPlan {
     skipped: Vec<(Operation, Ending)>,
     /// When something may start next in each environment that was looked at.
     due: Vec<(Uuid, Option<Instant>)>,
+    /// Hotfixes that nobody need look at again until their rollouts go on.
+    held: Vec<OperationId>,
     audit: Vec<Change<'static>>,
 }
 
@@ -452,6 +405,7 @@ struct ClaimPlan {
 /// skipped.
 fn decide(
     input: &ClaimInput,
+    rooms: &mut Rooms,
     candidate: DueEnvironment,
     request: &ClaimRequest,
     plan: &mut ClaimPlan,
@@ -460,18 +414,28 @@ fn decide(
         environment,
         is_busy,
         mut due,
-        later,
+        mut later,
+        held,
     } = candidate;
+    plan.held.extend(held);
     if is_busy {
         plan.due.push((environment.id, None));
         return Ok(());
     }
+    let full = due.extract_if(.., |operation| rooms.is_full(operation));
+    let room = full.map(|operation| {
+        rooms
+            .next_place(&operation)
+            .unwrap_or(request.now + LOOKED_AT_EACH)
+    });
+    later = later.into_iter().chain(room).min();
     while let Some(next) = operation::pick_next(&due.iter().map(|one| input.due(one)).collect::<Vec<_>>()) {
         let operation = due.remove(next);
         let parts = due.iter().filter(|other| other.plan() == operation.plan());
         let changing: HashSet<AppId> = parts.map(|part| part.app_id).collect();
         match still_makes_sense(input, &environment, &operation, &changing, request)? {
             Ok(start) => {
+                rooms.take(&operation);
                 plan.start(operation, start, request);
                 plan.due.push((environment.id, None));
                 return Ok(());
@@ -519,7 +483,7 @@ fn still_makes_sense<'i>(
             is_in,
         )));
     }
-    let apps = input.apps_in(environment.id);
+    let apps = input.inventories.apps_in(environment.id);
     let installed = apps.iter().find(|app| app.app_id == operation.app_id);
     let begins = |start, installed, target| match start {
         Start::Go => Ok(Beginning { installed, target }),
@@ -543,7 +507,7 @@ fn still_makes_sense<'i>(
         },
     };
     let key = target_of(operation).ok_or_else(|| Error::fault("an operation that leads nowhere"))?;
-    let Some(target) = input.uploaded(&key) else {
+    let Some(target) = input.inventories.uploaded(&key) else {
         return Ok(Err(Skip::target_missing(key.version, scheduled_in)));
     };
     // A vendor who reads later why it was skipped reads nothing of other apps.
@@ -573,6 +537,7 @@ fn may_go(input: &ClaimInput, environment: &Environment, installed: &InstalledAp
         app_id: installed.app_id,
         can_be_uninstalled: installed.can_be_uninstalled,
         dependents: input
+            .inventories
             .dependents(environment.id, installed.app_id)
             .map(named)
             .collect(),
@@ -625,6 +590,7 @@ impl ClaimPlan {
         let changed = rows::start_operations(tx, started()).await?;
         all_changed("started", self.started.len(), changed)?;
         rows::set_due(tx, self.due).await?;
+        rollouts::hold(tx, self.held, request.now).await?;
         let by = Actor::Agent(&request.by);
         audit::record_all(tx, by, request.now, self.audit).await?;
         let skipped = self.skipped.into_iter();

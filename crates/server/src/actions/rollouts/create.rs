@@ -22,7 +22,7 @@ use domain::{
     instant::Instant,
     principal::CallerKind,
     problem::{Code, Detail, RuleError},
-    rollout::{self, Definition, State},
+    rollout::{self, Definition, State, definition::Later},
 };
 use serde_json::json;
 use std::{collections::HashMap, sync::Arc};
@@ -131,6 +131,12 @@ async fn answered_before(
 /// Refuses what selects nothing, and what is not what was planned.
 async fn check(service: &Service, command: &CreateRollout, walked: &Walked) -> Result<()> {
     let summary = &walked.summary;
+    if command.definition.select.later == Later::Include {
+        let message = "This service takes in no environments that come later: say \"ignore\", or leave 'select.later' out.";
+        return Err(RuleError::new(Code::NotImplemented, message)
+            .about("select.later")
+            .into());
+    }
     if walked.seen.len() > MOST_MEMBERS {
         let message =
             format!("More than {MOST_MEMBERS} environments are selected: make several rollouts of them.");
