@@ -21,8 +21,8 @@ use wire::{
     principals::Principal,
     publishers::TrustedPublisher,
     rollouts::{
-        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
-        RolloutWave,
+        ApprovalPolicy, Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure,
+        RolloutWarning, RolloutWave,
     },
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
@@ -153,6 +153,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("rolloutFailure".into(), Described::complex::<RolloutFailure>()),
         ("rolloutApproval".into(), Described::complex::<RolloutApproval>()),
         ("rolloutWarning".into(), Described::complex::<RolloutWarning>()),
+        ("approvalPolicy".into(), Described::complex::<ApprovalPolicy>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         (
             "missingDependency".into(),
@@ -295,8 +296,9 @@ async fn every_type_that_is_named_is_there() {
         navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
     }
     assert_eq!(
-        navigations, 8,
-        "apps contain countries, principals, webhooks and trusted publishers; countries contain three more, and webhooks deliveries"
+        navigations, 10,
+        "apps contain countries, principals, webhooks, trusted publishers and rollouts; countries contain three more, webhooks \
+         deliveries, and rollouts environments"
     );
 }
 
@@ -376,7 +378,7 @@ async fn what_it_says_can_be_done_is_what_is_served() {
             "{root}: every collection below another is spoken of"
         );
     }
-    assert_eq!(looked_at, 19);
+    assert_eq!(looked_at, 21);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
