@@ -18,8 +18,8 @@ use crate::{
     principals::Principal,
     publishers::{Token, TrustedPublisher},
     rollouts::{
-        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
-        RolloutWave,
+        ApprovalPolicy, Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure,
+        RolloutWarning, RolloutWave,
     },
     value::EdmType,
     versions::{Dependency, MissingDependency, UploadedVersion, Version},
@@ -88,6 +88,42 @@ const CALLS: &str = r#"      <Function Name="roles" IsBound="true">
         <Parameter Name="delivery" Type="AppManagement.webhookDelivery" Nullable="false"/>
         <ReturnType Type="AppManagement.webhookDelivery" Nullable="false"/>
       </Action>
+      <Action Name="approve" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="reject" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="pause" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="resume" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="advance" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="retry" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="abort" IsBound="true">
+        <Parameter Name="rollout" Type="AppManagement.rollout" Nullable="false"/>
+        <ReturnType Type="AppManagement.rollout" Nullable="false"/>
+      </Action>
+      <Action Name="plan" IsBound="true">
+        <Parameter Name="rollouts" Type="Collection(AppManagement.rollout)" Nullable="false"/>
+        <ReturnType Type="Edm.Untyped"/>
+      </Action>
+      <Function Name="approvalPolicy" IsBound="true">
+        <Parameter Name="app" Type="AppManagement.app" Nullable="false"/>
+        <ReturnType Type="AppManagement.approvalPolicy" Nullable="false"/>
+      </Function>
       <Annotation Term="Org.OData.Core.V1.DefaultNamespace" Bool="true"/>
 "#;
 
@@ -167,6 +203,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         complex_type::<RolloutFailure>(),
         complex_type::<RolloutApproval>(),
         complex_type::<RolloutWarning>(),
+        complex_type::<ApprovalPolicy>(),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),

@@ -22,8 +22,8 @@ use wire::{
     principals::Principal,
     publishers::{Token, TrustedPublisher},
     rollouts::{
-        Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure, RolloutWarning,
-        RolloutWave,
+        ApprovalPolicy, Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure,
+        RolloutWarning, RolloutWave,
     },
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
@@ -159,6 +159,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("rolloutFailure".into(), Described::complex::<RolloutFailure>()),
         ("rolloutApproval".into(), Described::complex::<RolloutApproval>()),
         ("rolloutWarning".into(), Described::complex::<RolloutWarning>()),
+        ("approvalPolicy".into(), Described::complex::<ApprovalPolicy>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         (
             "missingDependency".into(),
@@ -305,8 +306,9 @@ async fn every_type_that_is_named_is_there() {
         navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
     }
     assert_eq!(
-        navigations, 9,
-        "apps contain countries, principals, webhooks and trusted publishers; countries contain three more, webhooks deliveries, and environments a history"
+        navigations, 14,
+        "apps contain eight collections; countries contain three more, environments a history, webhooks deliveries, and \
+         rollouts environments"
     );
 }
 

@@ -168,6 +168,7 @@ fn check_refusal(sample: &Sample, who: CallerKind, answer: &Answer) {
                 );
             }
         }
+        409 => assert_eq!(answer.code(), "RolloutNotInState", "{answer:?}"),
         other => panic!("{other} is no refusal: {answer:?}"),
     }
 }

@@ -162,7 +162,7 @@ pub static HOTFIXES: LazyLock<EntitySet<HotfixEntry>> = LazyLock::new(|| {
     properties.push(property("expectedStart", hidden_instant(), |_| Value::Null));
     properties.push(property("waitingFor", hidden_text(), |_| Value::Null));
     properties.push(property("rolloutId", guid("t.rollout_id").or_null(), |row| {
-        guid_or_null(row.rollout_id)
+        guid_or_null(row.operation.rollout_id)
     }));
     let hotfixes = EntitySet::new(
         "environmentHotfix",
