@@ -20,7 +20,7 @@ use wire::{
     },
     principals::Principal,
     publishers::TrustedPublisher,
-    versions::{Dependency, MissingDependency, Version},
+    versions::{Dependency, MissingDependency, UploadedVersion, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
 
@@ -131,6 +131,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("country".into(), Described::entity::<Country>()),
         ("principal".into(), Described::entity::<Principal>()),
         ("version".into(), Described::entity::<Version>()),
+        ("uploadedVersion".into(), Described::entity::<UploadedVersion>()),
         ("environment".into(), Described::entity::<Environment>()),
         (
             "environmentHotfix".into(),
@@ -281,8 +282,8 @@ async fn every_type_that_is_named_is_there() {
         navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
     }
     assert_eq!(
-        navigations, 8,
-        "apps contain countries, principals, webhooks and trusted publishers; countries contain three more, and webhooks deliveries"
+        navigations, 9,
+        "apps contain countries, versions, principals, webhooks and trusted publishers; countries contain three more, and webhooks deliveries"
     );
 }
 
@@ -362,7 +363,7 @@ async fn what_it_says_can_be_done_is_what_is_served() {
             "{root}: every collection below another is spoken of"
         );
     }
-    assert_eq!(looked_at, 19);
+    assert_eq!(looked_at, 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
