@@ -224,7 +224,11 @@ impl Plan {
         objections.extend(why_held(&environment));
         let window =
             window_of(&environment).map_err(|error| StoreError::broken(Chain(&error).to_string()))?;
-        let frozen_spans = waits::spans_in(&self.app_freezes, self.app, &environment);
+        let frozen_spans = waits::spans_in(
+            &self.app_freezes,
+            self.app,
+            (environment.country_code, environment.kind),
+        );
         let circumstances = Circumstances {
             run_after: self.start.run_after.unwrap_or(self.now),
             window: (!self.start.ignores_window).then_some(window),

@@ -4,6 +4,8 @@ use super::{Service, execution::window_of};
 use crate::error::Result;
 use domain::{
     chain::Chain,
+    country::CountryCode,
+    environment::EnvironmentKind,
     freeze::{Frozen, FrozenSpan},
     ids::{AppId, PrincipalId},
     instant::Instant,
@@ -35,10 +37,14 @@ pub(super) fn has_agent(environment: &Environment, at_work: &HashSet<Uuid>) -> b
 }
 
 /// When nothing of an app starts in an environment, as the app's owners say.
-pub(super) fn spans_in(freezes: &[AppFreeze], app: AppId, environment: &Environment) -> Vec<FrozenSpan> {
+pub(super) fn spans_in(
+    freezes: &[AppFreeze],
+    app: AppId,
+    (country, kind): (CountryCode, EnvironmentKind),
+) -> Vec<FrozenSpan> {
     let concerned = freezes
         .iter()
-        .filter(|freeze| freeze.concerns(app, environment.country_code, environment.kind));
+        .filter(|freeze| freeze.concerns(app, country, kind));
     concerned.map(|freeze| freeze.span).collect()
 }
 
@@ -127,7 +133,11 @@ impl Surroundings {
         };
         let object_id = operation.created_by_object_id.map(PrincipalId);
         let frozen_spans = match operation.kind {
-            OperationKind::Hotfix => spans_in(&self.app_freezes, operation.app_id, environment),
+            OperationKind::Hotfix => spans_in(
+                &self.app_freezes,
+                operation.app_id,
+                (environment.country_code, environment.kind),
+            ),
             _ => Vec::new(),
         };
         let stops = |one: &Frozen| one.stops(operation.app_id, &operation.created_by, object_id);

@@ -111,7 +111,7 @@ pub(crate) async fn list_rollout_environments(
     };
     let described = format!("{}({id})/environments", fragment(RESOURCE, app, None));
     let list = (&*listing::ROLLOUT_ENVIRONMENTS, &*described);
-    lists::list_completed(
+    lists::list_scope_with(
         &context,
         scope,
         list,

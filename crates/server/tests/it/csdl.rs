@@ -25,7 +25,7 @@ use wire::{
         ApprovalPolicy, Rollout, RolloutApproval, RolloutCounts, RolloutEnvironment, RolloutFailure,
         RolloutWarning, RolloutWave,
     },
-    versions::{Dependency, MissingDependency, Version},
+    versions::{Dependency, MissingDependency, UploadedVersion, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
 
@@ -136,6 +136,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("country".into(), Described::entity::<Country>()),
         ("principal".into(), Described::entity::<Principal>()),
         ("version".into(), Described::entity::<Version>()),
+        ("uploadedVersion".into(), Described::entity::<UploadedVersion>()),
         ("environment".into(), Described::entity::<Environment>()),
         (
             "environmentHistory".into(),
@@ -388,7 +389,7 @@ async fn what_it_says_can_be_done_is_what_is_served() {
             "{root}: every collection below another is spoken of"
         );
     }
-    assert_eq!(looked_at, 21);
+    assert_eq!(looked_at, 24);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

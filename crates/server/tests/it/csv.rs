@@ -132,9 +132,7 @@ async fn no_text_is_taken_for_a_formula(backend: Backend) {
             .operator()
             .put("/operator/v1/freezes/scheduling", body)
             .await;
-        if frozen.status >= 400 {
-            continue;
-        }
+        assert!(frozen.status < 300, "{formula}: {}", frozen.text());
         let list = as_csv(service.operator().get("/operator/v1/freezes"))
             .await
             .expect(200);
@@ -224,8 +222,7 @@ async fn a_list_that_breaks_off_does_not_look_whole(backend: Backend) {
     carry_out(&service, &damage).await;
     let path = country_path(APP, "US", "environments?$orderby=name");
     let broken = as_csv(service.reader().get(&path)).send().await;
-    let broken = broken.expect_err("the answer looks whole");
-    assert!(broken.is_body() || broken.is_decode(), "{broken:?}");
+    assert!(broken.is_err(), "the answer looks whole");
     let whole = as_csv(service.reader().get(format!("{path}&$top={last}")))
         .await
         .expect(200);

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use store::{
     Tx, driving,
     entity_sets::ENVIRONMENTS,
+    environments::InstallationEntry,
     list::{self, ListRequest, Scope},
     rollouts::{self as rows, Member, Moved},
 };
@@ -61,10 +62,11 @@ pub(super) async fn begin(
         .await?;
         let mut keys = HashSet::new();
         while let Some(rows) = page.next().await? {
-            keys.extend(
-                rows.iter()
-                    .map(|row| EnvironmentKey::new(row.tenant_id, &row.family, &row.name)),
-            );
+            keys.extend(rows.iter().map(
+                |InstallationEntry {
+                     installation: row, ..
+                 }| EnvironmentKey::new(row.tenant_id, &row.family, &row.name),
+            ));
         }
         Ok(Some(keys))
     };

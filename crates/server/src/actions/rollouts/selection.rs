@@ -26,6 +26,7 @@ use std::{
 use store::{
     StoreError, countries,
     entity_sets::SELECTED_ENVIRONMENTS,
+    freezes::{AppFreeze, app_freezes_after},
     list::{ListRequest, Page, Scope},
     principals,
     selections::{self, KnownVersion, SelectedEnvironment},
@@ -112,6 +113,8 @@ pub(crate) struct Selection {
     visible: HashSet<AppId>,
     at_work: HashSet<Uuid>,
     is_frozen: bool,
+    /// When nothing of the app starts, as its owners say.
+    app_freezes: Vec<AppFreeze>,
     countries: Vec<Target>,
     /// When windows next open for them; nobody knows of one that is damaged.
     openings: HashMap<[String; 3], Option<Instant>>,
@@ -155,6 +158,7 @@ impl Selection {
             visible: principals::apps_of(&service.db, principal.reference).await?,
             at_work: waits::agents_at_work(service, now).await?,
             is_frozen: frozen.is_some(),
+            app_freezes: app_freezes_after(&service.db, app, now).await?,
             countries: Vec::new(),
             openings: HashMap::new(),
             now,
@@ -372,17 +376,26 @@ impl Selection {
 
     fn wait(&mut self, environment: &SelectedEnvironment) -> Wait {
         let condition = &environment.condition;
+        let place = (
+            environment.installation.country_code,
+            environment.installation.kind,
+        );
+        let frozen_spans = waits::spans_in(&self.app_freezes, self.app, place);
         let asked = self.asked.run_after.unwrap_or(self.now);
         let opening = match self.asked.ignores_window {
             true => Some(asked),
             false => self.next_opening(&condition.window, asked.max(self.now)),
         };
+        // When it opens is known; when it opens behind a freeze is asked where there is one.
+        let behind_freezes = !frozen_spans.is_empty() && !self.asked.ignores_window;
+        let window = behind_freezes.then(|| read_window(&condition.window)).flatten();
         let circumstances = Circumstances {
             run_after: opening.unwrap_or(asked),
-            window: None,
+            window: window.as_ref(),
             // Nothing starts where nobody knows when it may.
             is_held: opening.is_none(),
             is_frozen: self.is_frozen,
+            frozen_spans: &frozen_spans,
             has_agent: condition
                 .agent_id
                 .is_some_and(|agent| self.at_work.contains(&agent)),
@@ -402,12 +415,15 @@ impl Selection {
         if let Some(known) = self.openings.get(window) {
             return *known;
         }
-        let [start, end, zone] = window;
-        let read = UpdateWindow::new(start, end, zone).ok();
-        let opening = read.map(|window| window.next_start(from));
+        let opening = read_window(window).map(|window| window.next_start(from));
         self.openings.insert(window.clone(), opening);
         opening
     }
+}
+
+/// A window as it is kept; nothing of one that is damaged.
+fn read_window([start, end, zone]: &[String; 3]) -> Option<UpdateWindow> {
+    UpdateWindow::new(start, end, zone).ok()
 }
 
 /// The apps around that the rules look at, as an environment has them.
