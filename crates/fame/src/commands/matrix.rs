@@ -172,7 +172,7 @@ async fn told_at_once(session: &Session, scopes: &[AppInCountry]) -> Result<Opti
         Err(error) => return Err(error.into()),
     };
     let of_country = |row: Value| {
-        let country = row["countryCode"].as_str().unwrap_or_default();
+        let country = row.get("countryCode").and_then(Value::as_str).unwrap_or_default();
         let scope = scopes
             .iter()
             .find(|scope| scope.country.0.eq_ignore_ascii_case(country))?;
