@@ -91,10 +91,12 @@ fn with_position(told: ToldEvent) -> Value {
 
 fn line(told: &ToldEvent) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (event, data) = (&told.event, &told.event["data"]);
-    let by = match (&data["by"]["type"], &data["by"]["id"]) {
-        (Value::String(kind), Value::String(id)) => format!("by {kind} {id}"),
-        (Value::String(kind), _) => format!("by {kind}"),
+    let event = &told.event;
+    let data = event.get("data").unwrap_or(&Value::Null);
+    let by = |name: &str| data.get("by")?.get(name)?.as_str();
+    let by = match (by("type"), by("id")) {
+        (Some(kind), Some(id)) => format!("by {kind} {id}"),
+        (Some(kind), None) => format!("by {kind}"),
         _ => String::new(),
     };
     let shown = SHOWN

@@ -91,7 +91,7 @@ impl Ear {
     /// The next event, which must be of this type. That agents come, who carry out what is due, is no part of what is told here.
     async fn hears(&mut self, kind: &str) -> Value {
         loop {
-            let told = self.next().await.expect("the stream ended");
+            let told = self.next().await.unwrap();
             if !told["type"].as_str().unwrap().starts_with("agent.") {
                 assert_eq!(told["type"], kind, "{told}");
                 return told;

@@ -274,7 +274,7 @@ async fn a_rollout_is_made_of_what_was_planned(backend: Backend) {
     assert_eq!(listed.column("id"), [made.property("id")]);
     let audited = service
         .operator()
-        .get(format!("/operator/v1/audit?$filter=action eq 'rollouts/write'"))
+        .get("/operator/v1/audit?$filter=action eq 'rollouts/write'")
         .await
         .expect(200);
     assert_eq!(audited.rows().len(), 1);

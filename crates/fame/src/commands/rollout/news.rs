@@ -253,17 +253,17 @@ mod tests {
         let mut ledger = ledger();
         intends(&mut ledger, &[]);
         let running = hotfix(1, LOOK.target, OperationStatus::Running);
-        looks(&mut ledger, LOOK, &[running.clone()]);
+        looks(&mut ledger, LOOK, std::slice::from_ref(&running));
         let at = |hours| Look {
             now: BEGIN + Duration::from_hours(hours),
             ..LOOK
         };
         assert_eq!(
-            looks(&mut ledger, at(23), &[running.clone()]),
+            looks(&mut ledger, at(23), std::slice::from_ref(&running)),
             MemberState::Running
         );
         assert_eq!(
-            looks(&mut ledger, at(24), &[running.clone()]),
+            looks(&mut ledger, at(24), std::slice::from_ref(&running)),
             MemberState::Unknown
         );
         assert_eq!(looks(&mut ledger, at(25), &[running]), MemberState::Unknown);

@@ -115,7 +115,9 @@ impl Remote<'_> {
             .client
             .get_version(self.app, country.as_str(), self.target);
         match version.json().await {
-            Ok(row) => Ok(row["availability"].as_str().and_then(|word| word.parse().ok())),
+            Ok(row) => Ok(row
+                .get("availability")
+                .and_then(|word| word.as_str()?.parse().ok())),
             Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
             Err(error) => Err(error.into()),
         }

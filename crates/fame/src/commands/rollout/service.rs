@@ -135,7 +135,7 @@ pub(super) async fn plan(session: &Session, file: &RolloutFile) -> Result<Exit, 
         printer.record(&plan)?;
         return Ok(Exit::Done);
     }
-    let number = |name: &str| plan[name].as_u64().unwrap_or_default();
+    let number = |name: &str| plan.get(name).and_then(Value::as_u64).unwrap_or_default();
     printer.note(format!(
         "{} environments: {} can have it now, {} have it already, {} once something else has ended, {} cannot.",
         number("environments"),
@@ -144,7 +144,12 @@ pub(super) async fn plan(session: &Session, file: &RolloutFile) -> Result<Exit, 
         number("blocked"),
         number("refused")
     ));
-    let rows = |name: &str| plan[name].as_array().cloned().unwrap_or_default();
+    let rows = |name: &str| {
+        plan.get(name)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     printer.rows(
         &rows("waves"),
         &[
@@ -165,25 +170,33 @@ pub(super) async fn plan(session: &Session, file: &RolloutFile) -> Result<Exit, 
         printer.rows(&reasons.into_iter().map(with_names).collect::<Vec<_>>(), REASONS)?;
     }
     for warning in rows("warnings") {
-        let text = |name: &str| warning[name].as_str().unwrap_or_default();
+        let text = |name: &str| warning.get(name).and_then(Value::as_str).unwrap_or_default();
         printer.warning(format!("{}: {}", text("code"), text("message")));
     }
-    if plan["needsApproval"] == true {
+    if plan.get("needsApproval") == Some(&Value::Bool(true)) {
         printer.note("Somebody else has to approve it before it begins.");
     }
     printer.note(format!(
         "fame rollout create --fingerprint {} makes this and nothing else.",
-        plan["fingerprint"].as_str().unwrap_or_default()
+        plan.get("fingerprint")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     ));
     Ok(Exit::Done)
 }
 
 /// A reason of a plan with the names of some of its environments.
 fn with_names(mut reason: Value) -> Value {
-    let sample = reason["sample"].as_array().into_iter().flatten();
-    let names: Vec<&str> = sample.filter_map(|row| row["name"].as_str()).collect();
+    let sample = reason
+        .get("sample")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let names: Vec<&str> = sample.filter_map(|row| row.get("name")?.as_str()).collect();
     let names = names.join(", ");
-    reason["sample"] = names.into();
+    if let Some(members) = reason.as_object_mut() {
+        members.insert("sample".to_owned(), names.into());
+    }
     reason
 }
 
@@ -210,11 +223,13 @@ impl CreateArgs {
     pub(super) async fn run(&self, session: &Session, file: &RolloutFile) -> Result<Exit, Failure> {
         let app = session.app(&file.app).await?;
         let mut body = file.body()?;
-        if let Some(fingerprint) = &self.fingerprint {
-            body["fingerprint"] = fingerprint.as_str().into();
-        }
-        if self.shrink {
-            body["drift"] = "shrink".into();
+        let drift = self.shrink.then(|| "shrink".to_owned());
+        let beside = [("fingerprint", self.fingerprint.clone()), ("drift", drift)];
+        if let Some(members) = body.as_object_mut() {
+            let given = beside
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+            members.extend(given);
         }
         // The key keeps a repetition from making a second one.
         let create = session
@@ -223,13 +238,15 @@ impl CreateArgs {
             .idempotency_key(&Uuid::new_v4().to_string());
         let made = create.json().await.map_err(without_rollouts)?;
         print(session.printer, &made)?;
-        let id = made["id"].as_str().unwrap_or_default();
-        session.printer.note(match made["state"].as_str() {
-            Some("AwaitingApproval") => {
-                format!("Somebody else has to approve it: fame rollout approve {app} {id}")
-            }
-            _ => format!("To see how it goes: fame rollout watch {app} {id}"),
-        });
+        let id = made.get("id").and_then(Value::as_str).unwrap_or_default();
+        session
+            .printer
+            .note(match made.get("state").and_then(Value::as_str) {
+                Some("AwaitingApproval") => {
+                    format!("Somebody else has to approve it: fame rollout approve {app} {id}")
+                }
+                _ => format!("To see how it goes: fame rollout watch {app} {id}"),
+            });
         Ok(Exit::Done)
     }
 }

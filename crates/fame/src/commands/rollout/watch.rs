@@ -47,7 +47,9 @@ pub(super) fn waves(rollout: &Value) -> Vec<Value> {
     let waves = rollout["waves"].as_array().into_iter().flatten();
     let row = |wave: &Value| {
         let count = |states: &[&str]| -> u64 {
-            let counts = states.iter().filter_map(|state| wave["counts"][*state].as_u64());
+            let counts = states
+                .iter()
+                .filter_map(|state| wave.get("counts")?.get(*state)?.as_u64());
             counts.sum()
         };
         let (waiting, open) = (count(&["taken", "blocked"]), count(&["scheduled", "running"]));

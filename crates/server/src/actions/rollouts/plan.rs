@@ -65,7 +65,9 @@ pub(super) struct Seen {
 
 /// Plans that were made of late, by their fingerprints.
 #[derive(Default)]
-pub(crate) struct Plans(Mutex<VecDeque<([u8; 32], Arc<Vec<Seen>>)>>);
+pub(crate) struct Plans(Mutex<VecDeque<Remembered>>);
+
+type Remembered = ([u8; 32], Arc<Vec<Seen>>);
 
 impl Plans {
     fn remember(&self, fingerprint: [u8; 32], seen: Vec<Seen>) {
