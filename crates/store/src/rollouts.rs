@@ -16,7 +16,7 @@ use domain::{
     rollout::{ApprovalPolicy, Counts, MemberState, Outcome, Reason, State, WaveState},
     version::AppVersion,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 table! {
@@ -642,6 +642,8 @@ pub async fn members_by_key(
     rollout: Uuid,
     keys: &[EnvironmentKey],
 ) -> Result<Vec<Member>, StoreError> {
+    // Whoever is named twice is one member.
+    let keys: HashSet<_> = keys.iter().collect();
     let sql = format!(
         "SELECT {}
          FROM {{rows}}, rollout_members t
@@ -662,9 +664,31 @@ pub async fn members_by_key(
         ("name", "text"),
         ("family", "text"),
     ];
-    tx.each(&sql, shape, keys.iter().map(row).collect())
+    tx.each(&sql, shape, keys.into_iter().map(row).collect())
         .fetch_all()
         .await
+}
+
+/// Whether an environment of this country and kind has not had its turn.
+pub async fn is_left_to_do(
+    tx: &mut Tx<'_>,
+    rollout: Uuid,
+    country: CountryCode,
+    kind: EnvironmentKind,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT COUNT(*) FROM (
+                 SELECT 1 FROM rollout_members t
+                 WHERE t.rollout_id = $1 AND t.state IN ('Untaken', 'Taken', 'Blocked')
+                   AND t.country_code = $2 AND t.kind = $3
+                 LIMIT 1) AS found";
+    let (found,): (u64,) = tx
+        .query(sql)
+        .bind(rollout)
+        .bind(country.as_str())
+        .bind(kind.as_str())
+        .fetch_one()
+        .await?;
+    Ok(found > 0)
 }
 
 /// How many hotfixes of a rollout started after an instant, and when the first of those did.

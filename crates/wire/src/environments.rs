@@ -35,12 +35,12 @@ entity! {
         kind "type": EnvironmentKind,
     }
     when selected {
-        /// How many newer versions of the same major and minor numbers are Available in its country.
-        behind "behind": Option<u32>,
         /// What the operator of the service calls the customer.
         customer_name "customerName": Option<String>,
         /// Your own words on the environment.
         #[schema(example = json!(["ring0"]))]
         tags "tags": Vec<String>,
+        /// How many newer versions of the same major and minor numbers are Available in its country.
+        behind "behind": Option<u32>,
     }
 }

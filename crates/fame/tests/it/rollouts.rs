@@ -456,7 +456,7 @@ async fn one_process_drives_a_rollout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_was_edited_or_is_anothers_is_refused() {
+async fn a_journal_that_was_edited_or_belongs_to_another_is_refused() {
     let vendor = Vendor::start().await;
     vendor.writes(CANARY);
     vendor

@@ -80,12 +80,18 @@ impl RequestContext {
     }
 
     /// Says in OData's format where something new is; the bare format answers as documented.
-    pub(crate) fn created(&self, mut response: Response, key: &str) -> Response {
-        if self.info.format == ResponseFormat::OData {
-            *response.status_mut() = StatusCode::CREATED;
-            let address = format!("{}/{key}", self.address().trim_end_matches('/'));
-            insert(response.headers_mut(), header::LOCATION, &address);
+    pub(crate) fn created(&self, response: Response, key: &str) -> Response {
+        match self.info.format {
+            ResponseFormat::OData => self.made(response, key),
+            ResponseFormat::Bare => response,
         }
+    }
+
+    /// Says where something new is of which the original knows nothing, in either format.
+    pub(crate) fn made(&self, mut response: Response, key: &str) -> Response {
+        *response.status_mut() = StatusCode::CREATED;
+        let address = format!("{}/{key}", self.address().trim_end_matches('/'));
+        insert(response.headers_mut(), header::LOCATION, &address);
         response
     }
 

@@ -84,7 +84,8 @@ fn asked(context: &RequestContext) -> Result<(Begin, bool)> {
             _ => {}
         }
     }
-    if let Some(last) = context.header(LAST_EVENT_ID) {
+    if context.headers.contains_key(LAST_EVENT_ID) {
+        let last = context.header(LAST_EVENT_ID).unwrap_or_default();
         begin = begin_of("Last-Event-ID", last)?;
     }
     Ok((begin, waits))

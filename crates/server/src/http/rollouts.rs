@@ -197,9 +197,8 @@ pub(crate) async fn create_rollout(
     let made = rollouts::create_rollout(context.service(), &context.principal, app, command).await?;
     let mut rollout = wire_rows::rollout(made.0)?;
     rollout.warnings = wire_rows::rollout_warnings(made.1);
-    let mut response = context.entity(&rollout, &fragment(RESOURCE, app, None))?;
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    let response = context.entity(&rollout, &fragment(RESOURCE, app, None))?;
+    Ok(context.made(response, &rollout.id.to_string()))
 }
 
 /// Reads what somebody says who does something to a rollout; saying nothing is fine.

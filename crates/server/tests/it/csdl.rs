@@ -13,6 +13,7 @@ use wire::{
     apps::{AllowedAction, App, RolePermissions},
     countries::Country,
     environments::Environment,
+    freezes::AppFreeze,
     history::EnvironmentHistory,
     hotfixes::{EnvironmentHotfix, PlanReason, PlanRow},
     operator::{
@@ -150,6 +151,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
         ("trustedPublisher".into(), Described::entity::<TrustedPublisher>()),
         ("token".into(), Described::entity::<Token>()),
+        ("appFreeze".into(), Described::entity::<AppFreeze>()),
         ("rollout".into(), Described::entity::<Rollout>()),
         (
             "rolloutEnvironment".into(),
@@ -389,7 +391,7 @@ async fn what_it_says_can_be_done_is_what_is_served() {
             "{root}: every collection below another is spoken of"
         );
     }
-    assert_eq!(looked_at, 24);
+    assert_eq!(looked_at, 26);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -447,8 +449,8 @@ async fn what_can_be_called_is_declared_and_can_be_called_so() {
         let last = path.rsplit('/').next().unwrap();
         let is_called =
             path.starts_with("/v1.0/") && !last.starts_with(['{', '$']) && !collections.contains(last);
-        // Neither a stream of events nor a preview is anything of OData's.
-        let is_called = is_called && !["events", "whatIf"].contains(&last);
+        // Neither a stream of events, nor a preview, nor words on an environment are anything of OData's.
+        let is_called = is_called && !["events", "whatIf", "tags"].contains(&last);
         // What is posted may be had by GET too; it is declared once.
         let verb = ["post", "get"].into_iter().find(|verb| item.get(verb).is_some());
         served.extend(verb.filter(|_| is_called).map(|verb| (last.to_owned(), verb)));

@@ -102,7 +102,7 @@ async fn groups_are_for_those_who_see_the_list(backend: Backend) {
         .get(&path)
         .await
         .refused(404, "ResourceDoesNotExist");
-    let wrong = environments("$apply=groupby((versio))");
+    let wrong = environments("$apply=groupby((versoin))");
     service
         .stranger()
         .get(&wrong)

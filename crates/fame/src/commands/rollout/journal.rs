@@ -201,7 +201,10 @@ impl Journal {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
-        let whole = bytes.get(..whole).unwrap_or_default();
+        let (whole, torn) = bytes.split_at_checked(whole).unwrap_or_default();
+        if whole.is_empty() && !may_begin_line(torn) {
+            return Err(JournalError::Foreign(self.path.clone()));
+        }
         let mut records = Vec::new();
         for (index, line) in whole.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -244,6 +247,14 @@ impl Journal {
             source,
         }
     }
+}
+
+/// Whether these bytes may be what a death left of a line: its sum, and then JSON. All else is somebody else's file.
+fn may_begin_line(bytes: &[u8]) -> bool {
+    let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    let sum = bytes.iter().take_while(|byte| is_hex(byte)).count();
+    let rest = bytes.get(sum..).unwrap_or_default();
+    rest.is_empty() || rest == b" " || rest.starts_with(b" {")
 }
 
 fn sum_of(before: &str, json: &str) -> String {

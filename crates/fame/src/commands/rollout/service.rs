@@ -177,7 +177,7 @@ pub(super) async fn plan(session: &Session, file: &RolloutFile) -> Result<Exit, 
         printer.note("Somebody else has to approve it before it begins.");
     }
     printer.note(format!(
-        "fame rollout create --fingerprint {} makes this and nothing else.",
+        "fame rollout create FILE --fingerprint {} makes this and nothing else.",
         plan.get("fingerprint")
             .and_then(Value::as_str)
             .unwrap_or_default()

@@ -80,7 +80,8 @@ impl Rooms {
 
 async fn room(tx: &mut Tx<'_>, loaded: &Loaded, now: Instant) -> Result<Room> {
     let limits = loaded.rollout.limits(&loaded.definition);
-    let is_braked = loaded.row.state != State::Active;
+    let is_behind = now + HOUR < loaded.rollout.engine_time;
+    let is_braked = loaded.row.state != State::Active || is_behind;
     if is_braked || (limits.running.is_none() && limits.per_hour.is_none()) {
         return Ok(Room {
             is_braked,

@@ -151,13 +151,18 @@ async fn check(service: &Service, command: &CreateRollout, walked: &Walked) -> R
     match &command.fingerprint {
         Some(planned) if *planned != found => {
             let before = service.plans.recall(planned);
-            let difference = before.map(|before| Difference::between(&before, &walked.seen));
+            let is_defined_so = before
+                .as_ref()
+                .is_some_and(|before| before.premises == summary.premises());
+            let difference = before.map(|before| Difference::between(&before.seen, &walked.seen));
             let may_pass = difference
                 .as_ref()
                 .is_some_and(|difference| difference.only_shrinks);
-            match may_pass && command.may_shrink {
+            match may_pass && is_defined_so && command.may_shrink {
                 true => Ok(()),
-                false => Err(plan_changed(service, difference, &found).await?.into()),
+                false => Err(plan_changed(service, (difference, is_defined_so), &found)
+                    .await?
+                    .into()),
             }
         }
         _ => Ok(()),
@@ -222,7 +227,7 @@ impl Difference {
 
 async fn plan_changed(
     service: &Service,
-    difference: Option<Difference>,
+    (difference, is_defined_so): (Option<Difference>, bool),
     found: &[u8; 32],
 ) -> Result<RuleError> {
     let message = "What is selected, or what the rules say of it, is not what was planned. Plan it again.";
@@ -232,6 +237,12 @@ async fn plan_changed(
     let Some(difference) = difference else {
         return Ok(problem);
     };
+    if !is_defined_so {
+        problem = problem.because(
+            "definition",
+            "The plan was of another definition, or a package is another than it was.",
+        );
+    }
     let parts = [
         ("added", difference.added),
         ("removed", difference.removed),

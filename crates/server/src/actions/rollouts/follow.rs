@@ -1,7 +1,7 @@
 //! Has members follow their hotfixes: in the transaction that changes the hotfix, whoever changes it.
 //!
-//! Where a hotfix failed, it is asked at once whether that stops its rollout, so that nothing of it starts between the
-//! report and the next look at the rollout.
+//! Where a hotfix ended, it is asked at once whether that stops its rollout, so that nothing of it starts between the report
+//! and the next look at the rollout.
 
 use super::{
     state::Loaded,
@@ -44,10 +44,9 @@ pub(crate) async fn follow(tx: &mut Tx<'_>, now: Instant, operations: &[&Operati
     rows::move_members(tx, &moved).await?;
     let ended = moved.iter().filter(|one| !one.member.state.is_open());
     let ended: BTreeSet<Uuid> = ended.map(|one| one.member.rollout_id).collect();
-    look_by(tx, ended, now).await?;
-    let failed = moved.iter().filter(|one| one.member.state.is_failed());
-    let failed: BTreeSet<Uuid> = failed.map(|one| one.member.rollout_id).collect();
-    for rollout in failed {
+    look_by(tx, ended.clone(), now).await?;
+    // Also what succeeds can bring a share to count, or end a wave.
+    for rollout in ended {
         stop_if_too_much_failed(tx, rollout, now).await?;
     }
     Ok(())
@@ -108,7 +107,7 @@ async fn stop_if_too_much_failed(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Res
         return Ok(());
     }
     let facts = loaded.facts(tx, now).await?;
-    // Where the clock is wrong nothing is decided, and nothing starts either.
+    // Where the clock is wrong nothing is decided; the brake is on then.
     let Ok(step) = rollout::step(&loaded.definition, &loaded.rollout, &facts, now) else {
         return Ok(());
     };

@@ -67,30 +67,38 @@ pub(super) struct Seen {
 #[derive(Default)]
 pub(crate) struct Plans(Mutex<VecDeque<Remembered>>);
 
-type Remembered = ([u8; 32], Arc<Vec<Seen>>);
+type Remembered = ([u8; 32], Arc<Plan>);
+
+/// A plan that was made.
+pub(super) struct Plan {
+    /// [`Summary::premises`].
+    pub(super) premises: [u8; 32],
+    pub(super) seen: Vec<Seen>,
+}
 
 impl Plans {
-    fn remember(&self, fingerprint: [u8; 32], seen: Vec<Seen>) {
+    fn remember(&self, summary: &Summary, seen: Vec<Seen>) {
         if seen.len() > MOST_REMEMBERED {
             return;
         }
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (fingerprint, premises) = (summary.fingerprint(), summary.premises());
         plans.retain(|(known, _)| *known != fingerprint);
-        plans.push_front((fingerprint, Arc::new(seen)));
+        plans.push_front((fingerprint, Arc::new(Plan { premises, seen })));
         let mut room = MOST_OF_ALL;
-        plans.retain(|(_, seen)| {
+        plans.retain(|(_, plan)| {
             // Each takes some room, however small it is.
-            let taken = seen.len().max(1_000);
+            let taken = plan.seen.len().max(1_000);
             let fits = taken <= room;
             room = room.saturating_sub(taken);
             fits
         });
     }
 
-    pub(super) fn recall(&self, fingerprint: &[u8; 32]) -> Option<Arc<Vec<Seen>>> {
+    pub(super) fn recall(&self, fingerprint: &[u8; 32]) -> Option<Arc<Plan>> {
         let plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = plans.iter().find(|(known, _)| known == fingerprint);
-        found.map(|(_, seen)| Arc::clone(seen))
+        found.map(|(_, plan)| Arc::clone(plan))
     }
 }
 
@@ -112,23 +120,24 @@ struct Walk {
 
 /// The environments of a selection as they are read, and at the end what they come to.
 fn walk(selection: Selection, definition: &Definition) -> BoxStream<'static, Result<Piece>> {
+    let identity = identity(selection.app(), definition);
     let walk = Walk {
         selection,
         country: 0,
         page: None,
-        summary: Some(Box::new(Summary::of(&identity(definition)))),
+        summary: Some(Box::new(Summary::of(&identity))),
     };
     stream::try_unfold(walk, Walk::next).boxed()
 }
 
-/// What of a definition tells a plan from others: all of it but what it is called.
-fn identity(definition: &Definition) -> Vec<u8> {
+/// What of a definition tells a plan from others: the app, and all of it but what it is called.
+fn identity(app: AppId, definition: &Definition) -> Vec<u8> {
     let unnamed = Definition {
         name: String::new(),
         note: None,
         ..definition.clone()
     };
-    write_definition(&unnamed).to_string().into_bytes()
+    format!("{app} {}", write_definition(&unnamed)).into_bytes()
 }
 
 impl Walk {
@@ -341,7 +350,7 @@ pub(crate) async fn plan_rollout(
         message: format!("Environment {key} is left out, and was not selected anyway."),
         target: Some("select.except".to_owned()),
     }));
-    service.plans.remember(summary.fingerprint(), seen);
+    service.plans.remember(&summary, seen);
     Ok(PlanRollout {
         summary,
         waves,

@@ -170,6 +170,10 @@ impl Selection {
         Ok(selection)
     }
 
+    pub(super) fn app(&self) -> AppId {
+        self.app
+    }
+
     async fn selected_countries(&self) -> Result<Vec<CountryCode>> {
         let known = countries::countries_of(&self.service.db, self.app).await?;
         let Some(named) = &self.asked.countries else {

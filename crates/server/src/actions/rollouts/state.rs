@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use domain::{
+    country::CountryCode,
+    environment::EnvironmentKind,
     ids::{AppId, Etag, TenantId},
     instant::Instant,
     principal::CallerKind,
@@ -78,26 +80,50 @@ impl Loaded {
         })
     }
 
-    /// Where the target is Available, of the countries that were selected.
+    /// Where the target is offered, of the countries in which there is something left to do.
     async fn target_offered(&self, tx: &mut Tx<'_>) -> Result<TargetOffered> {
         let app = self.row.app_id;
         let selected = match &self.definition.select.countries {
             Some(countries) => countries.clone(),
             None => countries::countries_of(&mut *tx, app).await?,
         };
-        let mut offered = 0;
-        for country in &selected {
-            let key = super::super::versions::key(app, *country, self.row.target_version);
+        let (mut available, mut otherwise) = (Vec::new(), Vec::new());
+        for country in selected {
+            let key = super::super::versions::key(app, country, self.row.target_version);
             let found = versions::version_in(tx, &key).await?;
-            offered += usize::from(found.is_some_and(|version| {
-                version.status == VersionStatus::Uploaded && version.availability != Availability::Deprecated
-            }));
+            let uploaded = found.filter(|version| version.status == VersionStatus::Uploaded);
+            match uploaded.map(|version| version.availability) {
+                Some(Availability::Available) => available.push(country),
+                other => otherwise.push((country, other == Some(Availability::Preview))),
+            }
+        }
+        let (mut offered, mut withdrawn) = (0, 0);
+        for (country, is_preview) in otherwise {
+            // A Preview is for sandboxes.
+            let (sandbox, production) = self.left_to_do(tx, country).await?;
+            withdrawn += usize::from(production || (sandbox && !is_preview));
+            offered += usize::from(sandbox && !production && is_preview);
+        }
+        if withdrawn == 0 {
+            return Ok(TargetOffered::Everywhere);
+        }
+        for country in available {
+            let (sandbox, production) = self.left_to_do(tx, country).await?;
+            offered += usize::from(sandbox || production);
         }
         Ok(match offered {
             0 => TargetOffered::Nowhere,
-            all if all == selected.len() => TargetOffered::Everywhere,
             _ => TargetOffered::Partly,
         })
+    }
+
+    /// Whether sandboxes, and whether production environments of a country have not had their turn.
+    async fn left_to_do(&self, tx: &mut Tx<'_>, country: CountryCode) -> Result<(bool, bool)> {
+        let id = self.row.id;
+        Ok((
+            rollouts::is_left_to_do(tx, id, country, EnvironmentKind::Sandbox).await?,
+            rollouts::is_left_to_do(tx, id, country, EnvironmentKind::Production).await?,
+        ))
     }
 
     /// Whether who approved it still has a role that lets them.

@@ -24,6 +24,8 @@ pub(crate) struct Summary {
     /// How many of those that are eligible start nobody knows when.
     pub(crate) without_start: u64,
     hash: Sha256,
+    /// The part of it that is the same for all environments.
+    premises: Sha256,
 }
 
 /// The environments with the same reason.
@@ -44,6 +46,7 @@ impl Summary {
     pub(crate) fn of(definition: &[u8]) -> Self {
         let mut hash = Sha256::new();
         put(&mut hash, definition);
+        let premises = hash.clone();
         Self {
             environments: 0,
             production: 0,
@@ -52,13 +55,16 @@ impl Summary {
             starts: BTreeMap::new(),
             without_start: 0,
             hash,
+            premises,
         }
     }
 
     /// Begins with the environments of a country, for which this package is meant.
     pub(crate) fn begin(&mut self, country: &str, package: Option<&[u8; 32]>) {
-        put(&mut self.hash, country.as_bytes());
-        put(&mut self.hash, package.map_or(&[], |sha256| sha256));
+        for hash in [&mut self.hash, &mut self.premises] {
+            put(hash, country.as_bytes());
+            put(hash, package.map_or(&[], |sha256| sha256));
+        }
     }
 
     pub(crate) fn add(&mut self, row: &Judged) {
@@ -96,6 +102,11 @@ impl Summary {
     /// What tells this selection, and what the rules say of it, from all others.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         self.hash.clone().finalize().into()
+    }
+
+    /// What was planned, whatever the environments are: the definition, and the package of each country.
+    pub(crate) fn premises(&self) -> [u8; 32] {
+        self.premises.clone().finalize().into()
     }
 }
 

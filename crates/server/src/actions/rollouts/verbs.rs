@@ -86,15 +86,16 @@ impl Verb {
         }
     }
 
-    /// What whoever did it said.
-    fn said(&self) -> Option<&str> {
-        match self {
-            Self::Approve { remark } | Self::Reject { remark } => remark.as_deref(),
+    /// What whoever did it said, and what that is called.
+    fn said(&self) -> Option<(&'static str, &str)> {
+        let (name, said) = match self {
+            Self::Approve { remark } | Self::Reject { remark } => ("remark", remark),
             Self::Pause { reason, .. } | Self::Resume { reason } | Self::Abort { reason } => {
-                reason.as_deref()
+                ("reason", reason)
             }
-            Self::Advance { .. } | Self::Retry { .. } => None,
-        }
+            Self::Advance { .. } | Self::Retry { .. } => return None,
+        };
+        Some((name, said.as_deref()?))
     }
 }
 
@@ -114,8 +115,8 @@ pub(crate) async fn change_rollout(
     id: Uuid,
     verb: Verb,
 ) -> Result<RolloutEntry> {
-    if let Some(said) = verb.said() {
-        check_text("remark", said, LONGEST_TEXT)?;
+    if let Some((name, said)) = verb.said() {
+        check_text(name, said, LONGEST_TEXT)?;
     }
     let input = Doing {
         principal: principal.clone(),
@@ -152,7 +153,10 @@ async fn change_in(mut tx: Tx<'_>, input: &Doing) -> Result<()> {
         loaded.row.approved_by_name = input.principal.name.clone();
         loaded.row.approval_remark = remark.clone();
     }
-    loaded.row.reason_text = change.rollout.reason.and(input.verb.said()).map(str::to_owned);
+    if change.rollout.reason != before.reason {
+        let said = input.verb.said().map(|(_, said)| said.to_owned());
+        loaded.row.reason_text = change.rollout.reason.and(said);
+    }
     loaded.row.step_on = Some(input.now);
     loaded.keep(&mut tx, change.rollout, input.now).await?;
     let by = Actor::Principal(&input.principal);

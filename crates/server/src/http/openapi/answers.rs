@@ -125,9 +125,11 @@ enum Success {
 
 impl Success {
     fn of(operation: &Value, shapes: &Value) -> Self {
-        let content = operation.pointer("/responses/200/content");
-        let has = |media: &str| content.is_some_and(|content| content.get(media).is_some());
-        let shape = operation.pointer("/responses/200/content/application~1json/schema");
+        let answered = ["200", "201"]
+            .iter()
+            .find_map(|status| operation.pointer(&format!("/responses/{status}/content")));
+        let has = |media: &str| answered.is_some_and(|content| content.get(media).is_some());
+        let shape = answered.and_then(|content| content.pointer("/application~1json/schema"));
         let name = shape.and_then(name_of).unwrap_or_default();
         let is_tagged =
             name == ONLY_IN_HEADER || shapes.pointer(&format!("/{name}/properties/_etag")).is_some();

@@ -28,7 +28,7 @@ fn records(count: usize) -> Vec<Record> {
             on: Instant(i64::try_from(number).unwrap()),
             reason: Some(Reason {
                 code: "BadRequest".to_owned(),
-                text: "Ein Grund:\n\"nö\"".to_owned(),
+                text: "A reason:\n\"nö\"".to_owned(),
             }),
         },
     };
