@@ -8,6 +8,9 @@
 //!
 //! Nothing is remembered that the facts do not tell: an action is asked for in every step until the facts say that it
 //! was carried out. A driver may die between any two of them, or carry out a part of one, and the next step goes on.
+//!
+//! Environments that come later ([`definition::Later::Include`]) are decided on here; neither driver takes them in yet, and
+//! both refuse a definition that wants it.
 
 pub mod approval;
 pub mod definition;

@@ -140,7 +140,7 @@ entity! {
         target_app_version "targetAppVersion": AppVersion,
         /// AwaitingApproval, Active, Paused, Completed or Aborted.
         state "state": String,
-        /// Of a Completed one: succeeded, withFailures or nothingDone.
+        /// Of a Completed one: Succeeded, WithFailures or NothingDone.
         #[serde(default)]
         outcome "outcome": Option<String>,
         /// Why it is Paused, Aborted or awaits approval anew: one word.
@@ -215,7 +215,7 @@ entity! {
         /// The wave that has taken it.
         #[serde(default)]
         wave "wave": Option<String>,
-        /// Where it stands: one of the words of `rolloutCounts`.
+        /// Where it stands: one of the words of `rolloutCounts`, with a capital letter.
         state "state": String,
         /// Which attempt this is, from 1 on; 0 before there was any.
         attempt "attempt": u32,

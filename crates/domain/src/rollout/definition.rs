@@ -395,7 +395,29 @@ impl Definition {
             wave.check(number)?;
             self.check_name_of(number, wave)?;
         }
-        Ok(())
+        self.check_seeds()
+    }
+
+    /// A member has one lot, whichever wave takes it.
+    fn check_seeds(&self) -> Result<(), RuleError> {
+        let random = self
+            .waves
+            .iter()
+            .enumerate()
+            .filter_map(|(number, wave)| match wave.order {
+                Order::Random(seed) => Some((number, seed)),
+                Order::Name | Order::Oldest => None,
+            });
+        let mut random = random.peekable();
+        let first = random.peek().map(|(_, seed)| *seed);
+        match random.find(|(_, seed)| Some(*seed) != first) {
+            None => Ok(()),
+            Some((number, _)) => {
+                let target = format!("waves[{number}].order");
+                let message = format!("'{target}' has another seed than an earlier wave; all have the same.");
+                Err(RuleError::invalid(target, message))
+            }
+        }
     }
 
     fn check_name_of(&self, number: usize, wave: &Wave) -> Result<(), RuleError> {

@@ -200,7 +200,7 @@ impl Export {
         write("blobs", packages.iter().map(|(_, sha256)| blob(sha256)).collect());
         write("environments", (0..self.environments).map(environment).collect());
         let manifest = json!({
-            "format": "fame-export", "formatVersion": 1, "schemaVersion": 6, "program": "by hand",
+            "format": "fame-export", "formatVersion": 1, "schemaVersion": migrations(), "program": "by hand",
             "madeOn": "2020-03-05T12:00:00.0000000Z", "packages": self.packages,
             "packageBytes": usize::from(self.packages) * PACKAGE_BYTES, "runningOperations": 0, "parts": parts,
         });
@@ -288,6 +288,12 @@ fn size_of(folder: &Path) -> u64 {
             Err(_) => 0,
         });
     sizes.sum()
+}
+
+/// How many there are: the version of the schema.
+fn migrations() -> usize {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/migrations");
+    fs::read_dir(folder).unwrap().count()
 }
 
 /// Kills the process as soon as `folder` has grown to `bytes`; whether that came about before it ended on its own.

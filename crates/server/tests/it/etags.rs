@@ -314,7 +314,6 @@ async fn a_tag_stands_for_what_is_read_however_it_is_sent(backend: Backend) {
         (Method::POST, &package),
         (Method::HEAD, "/v1.4/$metadata"),
         (Method::GET, &country),
-        (Method::GET, "/openapi.json"),
     ] {
         let answer = asked(method, path).await.expect(200);
         assert!(!answer.has_header("content-encoding"), "{answer:?}");

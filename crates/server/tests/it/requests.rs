@@ -199,7 +199,7 @@ async fn only_what_is_accepted_is_sent(backend: Backend) {
     let called_package = owner.us("environments/package");
     for (path, accepted) in [
         (&*called_package, "application/octet-stream"),
-        ("/v1.4/apps", "text/csv"),
+        ("/v1.4/apps", "application/xml"),
         ("/v1.4/apps", "application/json;q=0"),
         ("/v1.4/apps", "application/json;q=0, */*"),
         ("/v1.4/$metadata", "text/csv"),

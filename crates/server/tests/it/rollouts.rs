@@ -25,6 +25,7 @@ on_both_databases!(
     whoever_rejects_ends_it,
     verbs_may_be_repeated_and_are_refused_elsewhere,
     readers_read_and_contributors_act_and_owners_set_the_policy,
+    seeds_of_waves_are_the_same,
     its_environments_are_listed,
 );
 
@@ -320,6 +321,14 @@ async fn what_only_fell_out_may_pass(backend: Backend) {
         .await
         .refused(409, "PlanChanged");
     let shrunk = with(planned, &[("drift", json!("shrink"))]);
+    // What was planned is another rollout than one without a canary, whatever became of the environments.
+    let other = with(
+        shrunk.clone(),
+        &[("waves", json!([{ "name": "all", "take": "rest" }]))],
+    );
+    makes(&service.contributor(), other)
+        .await
+        .refused(409, "PlanChanged");
     makes(&service.contributor(), shrunk).await.expect(201);
 }
 
@@ -674,4 +683,26 @@ async fn its_environments_are_listed(backend: Backend) {
         .get(elsewhere)
         .await
         .refused(404, "ResourceDoesNotExist");
+}
+
+async fn seeds_of_waves_are_the_same(backend: Backend) {
+    let service = fleet(backend, &[("a", "16.0.0.5")]).await;
+    let waves = |first: &str, second: &str| {
+        with(
+            definition(),
+            &[(
+                "waves",
+                json!([
+                    { "name": "one", "take": { "count": 1 }, "order": first },
+                    { "name": "two", "take": "rest", "order": second },
+                ]),
+            )],
+        )
+    };
+    plans(&service.reader(), waves("random(1)", "random(2)"))
+        .await
+        .refused(400, "InvalidInput");
+    plans(&service.reader(), waves("random(1)", "random(1)"))
+        .await
+        .expect(200);
 }

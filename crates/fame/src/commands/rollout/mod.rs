@@ -1,8 +1,8 @@
 //! `fame rollout`: one decision for many environments, in waves, with a brake.
 //!
-//! A service that has rollouts drives them itself: [`service`] asks it, and [`watch`] shows how it goes. [`run`] drives a rollout from here, at a service that knows none: [`mod@file`] says what is wanted, [`journal`] what was
-//! decided and done, and between them [`drive`] asks the engine (`domain::rollout`) what follows and does it through
-//! [`remote`].
+//! A service that has rollouts drives them itself: [`service`] asks it, and [`watch`] shows how it goes. [`run`] drives a
+//! rollout from here, at a service that knows none: [`mod@file`] says what is wanted, [`journal`] what was decided and
+//! done, and between them [`drive`] asks the engine (`domain::rollout`) what follows and does it through [`remote`].
 //!
 //! | how it ended | exit code |
 //! |---|---:|
@@ -80,7 +80,7 @@ pub(crate) enum OfServiceCommand {
     /// Open the way from a wave to the next
     Advance(service::AdvanceArgs),
     /// Give a rollout up: what has not started is called off
-    Abort(service::RolloutArg),
+    Abort(service::AbortArgs),
     /// Take the environments of a rollout anew that failed or were refused
     Retry(service::RetryArgs),
 }
@@ -120,7 +120,7 @@ impl OfServiceCommand {
             Self::Pause(args) => args.run(session).await,
             Self::Resume(args) => args.run(session).await,
             Self::Advance(args) => args.run(session).await,
-            Self::Abort(rollout) => service::abort(session, &rollout).await,
+            Self::Abort(args) => args.run(session).await,
             Self::Retry(args) => args.run(session).await,
         }
     }

@@ -76,6 +76,19 @@ pub(crate) struct PauseArgs {
     /// Also call off what is scheduled, instead of holding it
     #[arg(long)]
     withdraw: bool,
+    /// Why; it is kept
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// `fame rollout abort`
+#[derive(Args, Debug)]
+pub(crate) struct AbortArgs {
+    #[command(flatten)]
+    rollout: RolloutArg,
+    /// Why; it is kept
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// `fame rollout resume`
@@ -297,13 +310,15 @@ fn print(printer: Printer, rollout: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What somebody says, under its name, if they say anything.
+fn spoken(name: &str, text: Option<&String>) -> Value {
+    text.map_or_else(|| json!({}), |text| json!({ name: text }))
+}
+
 impl RemarkArgs {
     /// Approves or rejects the rollout.
     pub(super) async fn run(&self, session: &Session, verb: RolloutVerb) -> Result<Exit, Failure> {
-        let body = match &self.remark {
-            Some(remark) => json!({ "remark": remark }),
-            None => json!({}),
-        };
+        let body = spoken("remark", self.remark.as_ref());
         change(session, &self.rollout, verb, &body).await
     }
 }
@@ -311,7 +326,10 @@ impl RemarkArgs {
 impl PauseArgs {
     /// Pauses the rollout.
     pub(super) async fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let body = json!({ "withdraw": self.withdraw });
+        let mut body = spoken("reason", self.reason.as_ref());
+        if let Some(members) = body.as_object_mut() {
+            members.insert("withdraw".to_owned(), self.withdraw.into());
+        }
         change(session, &self.rollout, RolloutVerb::Pause, &body).await
     }
 }
@@ -319,10 +337,7 @@ impl PauseArgs {
 impl ResumeArgs {
     /// Lets the rollout go on.
     pub(super) async fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let body = match &self.reason {
-            Some(reason) => json!({ "reason": reason }),
-            None => json!({}),
-        };
+        let body = spoken("reason", self.reason.as_ref());
         change(session, &self.rollout, RolloutVerb::Resume, &body).await
     }
 }
@@ -346,9 +361,12 @@ impl RetryArgs {
     }
 }
 
-/// Gives the rollout up.
-pub(super) async fn abort(session: &Session, rollout: &RolloutArg) -> Result<Exit, Failure> {
-    change(session, rollout, RolloutVerb::Abort, &json!({})).await
+impl AbortArgs {
+    /// Gives the rollout up.
+    pub(super) async fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let body = spoken("reason", self.reason.as_ref());
+        change(session, &self.rollout, RolloutVerb::Abort, &body).await
+    }
 }
 
 async fn change(

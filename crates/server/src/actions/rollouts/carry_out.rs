@@ -45,7 +45,7 @@ pub(super) async fn carry_out(service: &Service, decided: &Decided, action: Acti
     if let Action::BeginWave { wave, most } = action {
         return begin(service, decided, wave, most).await;
     }
-    let rules = match action {
+    let mut rules = match action {
         Action::CreateNext { .. } => Some(Rules::read(service, decided.id).await?),
         _ => None,
     };
@@ -53,7 +53,6 @@ pub(super) async fn carry_out(service: &Service, decided: &Decided, action: Acti
         Action::CreateNext { count, .. } => i64::try_from(count).unwrap_or(i64::MAX),
         _ => i64::MAX,
     };
-    let mut rules = rules;
     while left > 0 {
         let input = Batch {
             rollout: decided.id,

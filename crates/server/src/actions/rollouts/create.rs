@@ -230,19 +230,21 @@ async fn plan_changed(
     (difference, is_defined_so): (Option<Difference>, bool),
     found: &[u8; 32],
 ) -> Result<RuleError> {
-    let message = "What is selected, or what the rules say of it, is not what was planned. Plan it again.";
+    let message = match (&difference, is_defined_so) {
+        (Some(_), false) => {
+            "The plan was of another definition, or a package is another than it was. Plan it again."
+        }
+        (Some(_), true) => {
+            "What is selected, or what the rules say of it, is not what was planned. Plan it again."
+        }
+        (None, _) => "No plan of this fingerprint is known here, or not any more. Plan it again.",
+    };
     let mut problem = RuleError::new(Code::PlanChanged, message)
         .about("fingerprint")
         .with("fingerprint", HEXLOWER.encode(found));
     let Some(difference) = difference else {
         return Ok(problem);
     };
-    if !is_defined_so {
-        problem = problem.because(
-            "definition",
-            "The plan was of another definition, or a package is another than it was.",
-        );
-    }
     let parts = [
         ("added", difference.added),
         ("removed", difference.removed),

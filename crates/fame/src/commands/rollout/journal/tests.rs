@@ -188,3 +188,29 @@ proptest! {
         prop_assert_eq!(read(&path).unwrap(), all);
     }
 }
+
+#[test]
+fn a_file_that_is_no_journal_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    for foreign in [
+        "a secret without an end of line",
+        "{\"token\": 1}",
+        "0123 is no sum",
+    ] {
+        fs::write(&path, foreign).unwrap();
+        restrict(&path);
+        assert!(matches!(read(&path), Err(JournalError::Foreign(_))), "{foreign}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+    }
+}
+
+fn restrict(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
