@@ -104,7 +104,7 @@ async fn lived_in(backend: Backend) -> Harness {
     service
 }
 
-/// What vendors say beside, and a rollout that begins long after.
+/// What vendors say beside, and a rollout that somebody has to approve: nothing of it moves meanwhile.
 async fn has_side_data(service: &Harness) {
     let app = format!("/v1.0/apps/{APP}");
     let tags = format!("{app}/environments/tags");
@@ -114,7 +114,7 @@ async fn has_side_data(service: &Harness) {
         json!({ "from": "2098-12-20T00:00:00Z", "to": "2099-01-04T00:00:00Z", "reason": "Nobody is there." });
     let path = format!("{app}/freezes/{}", Uuid::new_v4());
     service.owner().put(path, freeze).await.expect(201);
-    let policy = json!({ "approval": "ProductionAbove", "productionAbove": 100 });
+    let policy = json!({ "approval": "Always" });
     let path = format!("{app}/approvalPolicy");
     service.owner().put(path, policy).await.expect(200);
     let rollout = json!({

@@ -277,7 +277,9 @@ fn add_to(path: &str, operation: &mut Value) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for of_it in parameters.into_iter().flatten().filter_map(Value::as_object_mut) {
         let name = of_it.get("name").and_then(Value::as_str).unwrap_or_default();
-        let is_flag = of_it.get("schema").is_some_and(|schema| schema["type"] == "boolean");
+        let is_flag = of_it
+            .get("schema")
+            .is_some_and(|schema| schema["type"] == "boolean");
         if let Some(example) = parameter(path, name) {
             let example = match is_flag {
                 true => Value::Bool(example == "true"),
