@@ -296,6 +296,22 @@ impl Client {
         List::new(self, self.in_app(app, &["rollouts"]))
     }
 
+    /// How many rollouts there are for which `filter` holds.
+    pub fn count_rollouts(&self, app: AppId, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.in_app(app, &["rollouts", "$count"]), filter)
+    }
+
+    /// Which rollouts of an app somebody else has to approve.
+    pub fn get_approval_policy(&self, app: AppId) -> Request<Value> {
+        self.request(Method::GET, self.in_app(app, &["approvalPolicy"]))
+    }
+
+    /// Says which rollouts of an app somebody else has to approve.
+    pub fn put_approval_policy(&self, app: AppId, policy: &Value) -> Request<Value> {
+        self.request(Method::PUT, self.in_app(app, &["approvalPolicy"]))
+            .with_body(policy)
+    }
+
     /// A rollout.
     pub fn get_rollout(&self, app: AppId, id: Uuid) -> Request<Value> {
         self.request(Method::GET, self.rollout(app, id, &[]))

@@ -1,7 +1,9 @@
 //! Every operation of the service has its method, at the address that its description says.
 
 use crate::service::{APP, Asked, Service, answer};
-use client::{AgentClient, Client, EnvironmentPath, Error, EventsFrom, Narrowing, OwnEnvironment, Upload};
+use client::{
+    AgentClient, Client, EnvironmentPath, Error, EventsFrom, Narrowing, OwnEnvironment, RolloutVerb, Upload,
+};
 use domain::{
     freeze::Frozen,
     ids::{OperationId, PrincipalId, TenantId},
@@ -76,6 +78,7 @@ async fn every_operation_is_called_at_its_address() {
         name: "Name",
     };
     call_vendor(&service.client(), principal, operation, environment).await;
+    call_rollout(&service.client(), principal.0).await;
     call_operator(&service.client(), principal, environment).await;
     call_agent(&service.client(), operation).await;
     call_customer(&service.client(), tenant, operation).await;
@@ -185,9 +188,32 @@ async fn call_vendor(
         client.get_app_freeze(APP, principal.0),
         client.put_app_freeze(APP, principal.0, &AppFreezeBody::default()),
         client.delete_app_freeze(APP, principal.0),
+        client.list_uploaded_versions(APP).all(),
+        client.plan_rollout(APP, &Value::Null),
+        client.create_rollout(APP, &Value::Null),
+        client.list_rollouts(APP).all(),
+        client.count_rollouts(APP, None),
+        client.get_rollout(APP, principal.0),
+        client.list_rollout_environments(APP, principal.0).all(),
+        client.get_approval_policy(APP),
+        client.put_approval_policy(APP, &Value::Null),
         client.get_oidc_audience(),
         client.exchange_oidc_token(&exchange),
         client.end_oidc_token(),
+    }
+}
+
+async fn call_rollout(client: &Client, id: Uuid) {
+    for verb in [
+        RolloutVerb::Approve,
+        RolloutVerb::Reject,
+        RolloutVerb::Pause,
+        RolloutVerb::Resume,
+        RolloutVerb::Advance,
+        RolloutVerb::Retry,
+        RolloutVerb::Abort,
+    ] {
+        drop(client.change_rollout(APP, id, verb, &Value::Null).await);
     }
 }
 
