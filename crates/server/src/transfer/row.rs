@@ -260,6 +260,15 @@ mod tests {
         "Dev",
         "Custom",
         "Pending",
+        "Active",
+        "Waiting",
+        "Untaken",
+        "Succeeded",
+        "StopRule",
+        "Never",
+        "Always",
+        // A vendor's tags.
+        "\nring0\nring1\n",
     ];
 
     fn a_version() -> impl Strategy<Value = AppVersion> {

@@ -88,7 +88,8 @@ impl Download {
     fn put_in_place(&self, session: &Session, partial: Partial, fetched: &Fetched) -> Result<Exit, Failure> {
         let printer = session.printer;
         let target = self.target(&fetched.facts);
-        if !self.force && differs(&target, &fetched.sha256)? {
+        let is_first = !self.force && partial.is_first_at(&target);
+        if !self.force && !is_first && differs(&target, &fetched.sha256)? {
             partial.discard();
             let message = format!(
                 "{} is there with other content; --force replaces it.",
@@ -97,7 +98,7 @@ impl Download {
             return Err(Failure::Rule(message));
         }
         let length = partial.length();
-        partial.finish(&target)?;
+        partial.finish(&target, is_first)?;
         if fetched.facts.sha256.is_none() {
             printer.note("The service named no digest, so the content could not be checked.");
         }

@@ -117,9 +117,19 @@ impl Partial {
         Ok(digest)
     }
 
-    /// Gives the file its final name.
-    pub(super) fn finish(self, target: &Path) -> Result<(), Failure> {
-        let named = fs::rename(&self.path, target).and_then(|()| sync_folder(target));
+    /// Gives the file its final name besides its own, if nothing has that name: of two processes at once, one is first. Where
+    /// files have one name only, nobody is.
+    pub(super) fn is_first_at(&self, target: &Path) -> bool {
+        fs::hard_link(&self.path, target).is_ok()
+    }
+
+    /// Gives the file its final name, which it may have already, alone.
+    pub(super) fn finish(self, target: &Path, has_it: bool) -> Result<(), Failure> {
+        let named = match has_it {
+            true => fs::remove_file(&self.path),
+            false => fs::rename(&self.path, target),
+        };
+        let named = named.and_then(|()| sync_folder(target));
         named.map_err(|error| Failure::file("write", target, error))
     }
 
