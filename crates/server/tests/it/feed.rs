@@ -401,7 +401,7 @@ async fn a_beginning_is_understood_or_refused(backend: Backend) {
     accepts("text/event-stream").await.expect(200);
     accepts("image/png").await.refused(406, "NotAcceptable");
     let spelled = reader.get(format!("/V1.4/Apps({APP})/Events?follow=false"));
-    assert_eq!(spelled.await.expect(200).text(), accepts("*/*").await.text());
+    assert!(spelled.await.expect(200).text().starts_with("retry: "));
 }
 
 async fn more_than_is_read_at_once_comes_in_order(backend: Backend) {

@@ -79,7 +79,6 @@ pub(super) fn add(document: &mut Value) {
             describe(path, operation);
             conditions(path, verb, operation, success, got);
             answers(verb, operation, success, &shapes);
-            spreadsheet(operation, success);
         }
     }
     name_rows(document);
@@ -276,16 +275,6 @@ fn answers(verb: &str, operation: &mut Value, success: Success, shapes: &Value) 
     answers.insert("default".to_owned(), failed);
 }
 
-/// Lists come as CSV, too: those from which something can be chosen.
-fn spreadsheet(operation: &mut Value, success: Success) {
-    let mut parameters = operation["parameters"].as_array().into_iter().flatten();
-    let is_list = success == Success::Rows && parameters.any(|parameter| parameter["name"] == "$filter");
-    if is_list {
-        let csv = json!({ "schema": { "type": "string" } });
-        set(operation, "/responses/200/content", "text/csv", csv);
-    }
-}
-
 /// Gives a member its value in the object that is found there.
 fn set(value: &mut Value, pointer: &str, name: &str, member: impl Into<Value>) {
     if let Some(object) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
@@ -302,7 +291,9 @@ fn said_of(verb: &str, status: &str, answer: &Value, success: Success, shapes: &
     let shape = shape.and_then(name_of).and_then(|name| shapes.get(name));
     let of_shape = shape.and_then(|shape| shape["description"].as_str());
     let said = match (status, success) {
-        ("200", Success::Rows) => "The rows.",
+        ("200", Success::Rows) => {
+            "The rows. Vendors' and operators' lists come as CSV, too, to who accepts `text/csv`."
+        }
         ("200", Success::Package) => "The bytes of the package.",
         ("200", Success::Metadata) => "The types, in the XML of CSDL.",
         ("201", _) if verb == "post" => "It is new: the answer in the format of OData.",
