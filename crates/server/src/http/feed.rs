@@ -26,6 +26,16 @@ use wire::ErrorBody;
 /// The header by which a client says what it has.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// The media type of server-sent events.
+/// A message of a stream of events, as its lines say.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it is written line by line; this describes it")]
+struct StreamedEvent {
+    /// From where on to listen again after it.
+    id: String,
+    /// The event, as JSON.
+    data: Option<String>,
+}
+
 const EVENT_STREAM: &str = "text/event-stream";
 /// How long to wait before coming back, in milliseconds; said first.
 const RETRY: &str = "retry: 2000\n";
@@ -58,7 +68,7 @@ pub(crate) struct LastEventId {
 /// Streams what happens to the app: to its versions, principals, hotfixes, and to it in environments.
 #[utoipa::path(get, path = "/apps/{appId}/events", tag = "events",
     params(("appId" = uuid::Uuid, Path), FeedQuery, LastEventId),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "default", body = ErrorBody)))]
+    responses((status = 200, body = StreamedEvent, content_type = "text/event-stream"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn stream_events(Path(app): Path<String>, context: RequestContext) -> Result<Response> {
     let app = context.app(&app)?;
     let (begin, waits) = context.reveal_to_permitted(app, READ, asked(&context)).await?;
@@ -67,7 +77,7 @@ pub(crate) async fn stream_events(Path(app): Path<String>, context: RequestConte
 
 /// Streams all that happens.
 #[utoipa::path(get, path = "/events", tag = "operator", params(FeedQuery, LastEventId),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "default", body = ErrorBody)))]
+    responses((status = 200, body = StreamedEvent, content_type = "text/event-stream"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn stream_all_events(OperatorContext(context): OperatorContext) -> Result<Response> {
     let (begin, waits) = asked(&context)?;
     listen(&context, About::Everything, begin, waits).await
