@@ -221,6 +221,8 @@ def before_call(_context, case, _kwargs):
         for delivery in SERVICE.ask("GET", deliveries)["value"][:1]:
             path["eventId"] = delivery["eventId"]
     # As long as may be is too long here.
+    if case.operation.path.endswith("/events") and str(case.query.get("follow", "true")).lower() != "false":
+        case.query["follow"] = "false"
     if operation == "claim_operations" and isinstance(case.body, dict) and case.body.get("waitSeconds") in range(2, 61):
         case.body["waitSeconds"] = 1
     if operation == "enrol_agent" and same(case.body, operation, "code"):
