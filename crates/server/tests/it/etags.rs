@@ -318,6 +318,8 @@ async fn a_tag_stands_for_what_is_read_however_it_is_sent(backend: Backend) {
         let answer = asked(method, path).await.expect(200);
         assert!(!answer.has_header("content-encoding"), "{answer:?}");
     }
+    let described = asked(Method::GET, "/openapi.json").await.expect(200);
+    assert_eq!(described.header("content-encoding"), "gzip");
     let change = asked(Method::PATCH, &country).json(&json!({})).await;
     assert!(!change.has_header("content-encoding"));
 }

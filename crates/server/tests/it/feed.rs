@@ -1,8 +1,8 @@
 //! The feed: who hears what, in which order, and what becomes of it when a connection, a role or the service goes.
 
 use crate::harness::{
-    APP, Backend, Caller, Environment, Harness, LIBRARY, Person, Replicas, Request, agent_registration,
-    on_both_databases, package_of, publisher_with,
+    APP, Answer, Backend, Caller, Environment, Harness, LIBRARY, Person, Replicas, Request,
+    agent_registration, on_both_databases, package_of, publisher_with,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -397,11 +397,28 @@ async fn a_beginning_is_understood_or_refused(backend: Backend) {
         events(&reader, query).await.refused(400, "InvalidInput");
         events(&service.stranger(), query).await.expect(404);
     }
-    let accepts = |what: &str| events(&reader, "?follow=false").header("accept", what);
+    let mut ear = listens(&reader).await;
+    service.owner().has_uploaded("1.0.0.0").await;
+    ear.hears("version.uploaded").await;
+    let accepts = |what: &str| events(&reader, "?from=kept&follow=false").header("accept", what);
     accepts("text/event-stream").await.expect(200);
     accepts("image/png").await.refused(406, "NotAcceptable");
-    let spelled = reader.get(format!("/V1.4/Apps({APP})/Events?follow=false"));
-    assert!(spelled.await.expect(200).text().starts_with("retry: "));
+    let spelled = reader.get(format!("/V1.4/Apps({APP})/Events?from=kept&follow=false"));
+    let told = |answer: Answer| -> Vec<String> {
+        let text = answer.text();
+        assert!(text.starts_with("retry: "), "{text}");
+        let data = text.lines().filter(|line| line.starts_with("data: "));
+        data.map(str::to_owned).collect()
+    };
+    let (spelled, usual) = (
+        told(spelled.await.expect(200)),
+        told(accepts("*/*").await.expect(200)),
+    );
+    // More may have happened meanwhile.
+    assert!(
+        !spelled.is_empty() && usual.starts_with(&spelled),
+        "{spelled:?} {usual:?}"
+    );
 }
 
 async fn more_than_is_read_at_once_comes_in_order(backend: Backend) {
