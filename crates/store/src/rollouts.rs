@@ -411,6 +411,19 @@ pub struct Moved {
     pub was_held: bool,
 }
 
+impl Member {
+    /// The member, changed.
+    #[must_use]
+    pub fn moved(self, change: impl FnOnce(Self) -> Self) -> Moved {
+        Moved {
+            from_wave: self.wave,
+            from: self.state,
+            was_held: self.is_held,
+            member: change(self),
+        }
+    }
+}
+
 /// What a change writes of a member.
 const MOVES: &[&str] = &[
     "environment_id",

@@ -29,6 +29,7 @@ use std::{
 };
 use store::{
     StoreError, environments, principals,
+    selections::KnownVersion,
     versions::{self, Version},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -349,6 +350,26 @@ async fn missing(service: &Service, principal: &Principal, version: &Version) ->
         }
     }
     Ok(missing)
+}
+
+/// Installed versions of which a forecast is asked for. A line has hardly as many in use.
+pub(super) const MAX_FORECASTS: usize = 32;
+
+/// What of `target` is forecast to be refused, by the installed version, of those that are `known` in its country.
+pub(super) async fn schema_breaks(
+    service: &Service,
+    known: &[KnownVersion],
+    target: &Version,
+) -> Result<HashMap<AppVersion, Arc<str>>, StoreError> {
+    let below = known.iter().filter(|known| {
+        known.is_installed && known.version < target.version && known.version.same_line(target.version)
+    });
+    let mut breaks = HashMap::new();
+    for known in below.take(MAX_FORECASTS) {
+        let refused = schema_break(service, known.version, target).await?;
+        breaks.extend(refused.map(|refused| (known.version, refused)));
+    }
+    Ok(breaks)
 }
 
 /// What of `target` is forecast to be refused where version `installed` of the app is; none where the repository has not

@@ -68,9 +68,6 @@ pub(crate) struct AskedStart {
     pub(crate) ignores_window: bool,
 }
 
-/// Installed versions of which a plan asks for a forecast. A line has hardly as many in use.
-const MAX_FORECASTS: usize = 32;
-
 /// A plan's rows, and what all of them would wait for.
 pub(crate) struct Planned {
     pub(crate) rows: Page<PlanRow, Error>,
@@ -182,7 +179,7 @@ impl Plan {
         let mut known = self.forecasts.lock().await;
         let installed = batch_facts.installed.values().flatten();
         for app in installed.filter(|app| app.app_id == self.app) {
-            if known.len() < MAX_FORECASTS && !known.contains_key(&app.version) {
+            if known.len() < forecasts::MAX_FORECASTS && !known.contains_key(&app.version) {
                 let refused = forecasts::schema_break(&self.service, app.version, &self.target).await?;
                 known.insert(app.version, refused);
             }

@@ -142,16 +142,11 @@ fn taken(member: Member, wave: u64, input: &Begin) -> Moved {
         true => MemberState::Taken,
         false => MemberState::Left,
     };
-    Moved {
-        from_wave: member.wave,
-        from: member.state,
-        was_held: member.is_held,
-        member: Member {
-            wave: Some(wave),
-            state,
-            reason: (!stays).then(|| MemberReason::NoLongerSelected.as_str().to_owned()),
-            changed_on: input.now,
-            ..member
-        },
-    }
+    member.moved(|member| Member {
+        wave: Some(wave),
+        state,
+        reason: (!stays).then(|| MemberReason::NoLongerSelected.as_str().to_owned()),
+        changed_on: input.now,
+        ..member
+    })
 }

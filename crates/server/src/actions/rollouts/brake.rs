@@ -120,14 +120,9 @@ pub(crate) async fn hold(tx: &mut Tx<'_>, held: Vec<OperationId>, now: Instant) 
 
 /// A member that is held from now on, or is not any more.
 pub(super) fn held_or_not(member: Member, is_held: bool, now: Instant) -> Moved {
-    Moved {
-        from_wave: member.wave,
-        from: member.state,
-        was_held: member.is_held,
-        member: Member {
-            is_held,
-            changed_on: now,
-            ..member
-        },
-    }
+    member.moved(|member| Member {
+        is_held,
+        changed_on: now,
+        ..member
+    })
 }

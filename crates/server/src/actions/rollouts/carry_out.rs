@@ -32,7 +32,7 @@ use store::{
     environments::Environment,
     execution as starting,
     hotfixes::{self, Operation},
-    rollouts::{self as rows, Member, MemberOrder, Moved},
+    rollouts::{self as rows, Member, MemberOrder},
 };
 use uuid::Uuid;
 
@@ -221,11 +221,8 @@ async fn call_off(
     let of_members: HashSet<OperationId> = members.iter().filter_map(|member| member.operation_id).collect();
     let moved: Vec<_> = members
         .into_iter()
-        .map(|member| Moved {
-            from_wave: member.wave,
-            from: member.state,
-            was_held: member.is_held,
-            member: Member {
+        .map(|member| {
+            member.moved(|member| Member {
                 state,
                 is_held: false,
                 reason: reason.map(|reason| reason.as_str().to_owned()),
@@ -233,7 +230,7 @@ async fn call_off(
                 reason_key: None,
                 changed_on: now,
                 ..member
-            },
+            })
         })
         .collect();
     rows::move_members(tx, &moved).await?;

@@ -66,11 +66,8 @@ fn follows(member: Member, operation: &Operation, now: Instant) -> Option<Moved>
     }
     let cause = operation.failure_cause.map(|cause| cause.to_string());
     let text = operation.error_message.clone();
-    Some(Moved {
-        from_wave: member.wave,
-        from: member.state,
-        was_held: member.is_held,
-        member: Member {
+    Some(member.moved(|member| {
+        Member {
             state,
             is_held: false,
             reason: cause.or_else(|| operation.reason.clone()),
@@ -81,8 +78,8 @@ fn follows(member: Member, operation: &Operation, now: Instant) -> Option<Moved>
             reason_text: text,
             changed_on: now,
             ..member
-        },
-    })
+        }
+    }))
 }
 
 /// What a failure says, but for what differs from one environment to the next: names, numbers and identities.

@@ -31,14 +31,11 @@ use std::{
 use store::{
     Tx, apps, driving,
     hotfixes::{self, Operation},
-    rollouts::{self as rows, Member, MemberOrder, Moved, Rollout},
+    rollouts::{self as rows, Member, MemberOrder, Rollout},
     versions::{self, VersionKey},
 };
 use uuid::Uuid;
 use wire::rollouts::parse_definition;
-
-/// Installed versions of which a forecast is asked for, in each country.
-const MAX_FORECASTS: usize = 32;
 
 /// What is the same for all hotfixes of a rollout.
 #[derive(Clone)]
@@ -100,13 +97,12 @@ async fn forecasts_of(
             continue;
         };
         let known = store::selections::known_versions(&service.db, row.app_id, country).await?;
-        let below = known.iter().filter(|known| {
-            known.is_installed && known.version < target.version && known.version.same_line(target.version)
-        });
-        for known in below.take(MAX_FORECASTS) {
-            let refused = forecasts::schema_break(service, known.version, &target).await?;
-            forecast.extend(refused.map(|refused| ((country, known.version), refused)));
-        }
+        let breaks = forecasts::schema_breaks(service, &known, &target).await?;
+        forecast.extend(
+            breaks
+                .into_iter()
+                .map(|(installed, refused)| ((country, installed), refused)),
+        );
     }
     Ok(forecast)
 }
@@ -154,22 +150,17 @@ pub(super) async fn create_next(tx: &mut Tx<'_>, mut locked: Locked, rules: &Rul
     for member in std::mem::take(&mut locked.members) {
         let verdict = around.verdict(&locked, &member);
         let hotfix = verdict.hotfix.as_ref();
-        moved.push(Moved {
-            from_wave: member.wave,
-            from: member.state,
-            was_held: member.is_held,
-            member: Member {
-                state: verdict.state,
-                attempt: member.attempt + u64::from(hotfix.is_some()),
-                operation_id: hotfix.map(|hotfix| hotfix.id).or(member.operation_id),
-                country_code: hotfix.map_or(member.country_code, |hotfix| hotfix.country_code),
-                reason: verdict.reason,
-                reason_text: verdict.message,
-                reason_key: None,
-                changed_on: now,
-                ..member
-            },
-        });
+        moved.push(member.moved(|member| Member {
+            state: verdict.state,
+            attempt: member.attempt + u64::from(hotfix.is_some()),
+            operation_id: hotfix.map(|hotfix| hotfix.id).or(member.operation_id),
+            country_code: hotfix.map_or(member.country_code, |hotfix| hotfix.country_code),
+            reason: verdict.reason,
+            reason_text: verdict.message,
+            reason_key: None,
+            changed_on: now,
+            ..member
+        }));
         created.extend(verdict.hotfix);
     }
     hotfixes::insert_operations(tx, &created).await?;

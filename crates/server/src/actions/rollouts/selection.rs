@@ -36,9 +36,6 @@ use uuid::Uuid;
 
 const READ: Permission = Permission::read(Resource::Environments);
 
-/// Installed versions of which a forecast is asked for. A line has hardly as many in use.
-const MAX_FORECASTS: usize = 32;
-
 /// Which environments, and which version they are to go to.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -195,16 +192,10 @@ impl Selection {
         let found = versions::version(db, &key(self.app, country, self.asked.target)).await?;
         let version = found.filter(|version| version.status == VersionStatus::Uploaded);
         let known = selections::known_versions(db, self.app, country).await?;
-        let mut forecasts = HashMap::new();
-        if let Some(version) = &version {
-            let installed = known.iter().filter(|known| known.is_installed);
-            let below = installed
-                .filter(|known| known.version < version.version && known.version.same_line(version.version));
-            for known in below.take(MAX_FORECASTS) {
-                let refused = forecasts::schema_break(&self.service, known.version, version).await?;
-                forecasts.extend(refused.map(|refused| (known.version, refused)));
-            }
-        }
+        let forecasts = match &version {
+            Some(version) => forecasts::schema_breaks(&self.service, &known, version).await?,
+            None => HashMap::new(),
+        };
         let mut constraints = HashMap::new();
         for dependant in selections::dependants_of(db, self.app, country).await? {
             let about = dependant.dependencies.iter().find(|one| one.app_id == self.app);

@@ -8,12 +8,11 @@ use domain::{
     instant::Instant,
     principal::CallerKind,
     rollout::{
-        self, Approval, Definition, Driver, Facts, MemberState, State, TargetOffered, Used, WaveFacts,
+        self, Approval, Definition, Driver, Facts, HOUR, MemberState, State, TargetOffered, Used, WaveFacts,
         WaveProgress,
     },
     version::{Availability, VersionStatus},
 };
-use std::time::Duration;
 use store::{
     Tx, countries,
     principals::{self, PrincipalRef},
@@ -22,8 +21,6 @@ use store::{
 };
 use uuid::Uuid;
 use wire::rollouts::parse_definition;
-
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A rollout whose row is locked, with all that is kept of it but its members.
 pub(crate) struct Loaded {

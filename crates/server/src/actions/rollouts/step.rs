@@ -23,7 +23,7 @@ use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
 use store::{
     Tx, driving,
-    rollouts::{self as rows, Member, Moved},
+    rollouts::{self as rows, Member},
 };
 use uuid::Uuid;
 
@@ -120,15 +120,12 @@ async fn unblock(tx: &mut Tx<'_>, loaded: &Loaded, now: Instant) -> Result<()> {
     }
     let (id, app) = (loaded.row.id, loaded.row.app_id);
     let unblocked = driving::unblocked_members(tx, id, app, UNBLOCKED).await?;
-    let moved = unblocked.into_iter().map(|member| Moved {
-        from_wave: member.wave,
-        from: member.state,
-        was_held: member.is_held,
-        member: Member {
+    let moved = unblocked.into_iter().map(|member| {
+        member.moved(|member| Member {
             state: MemberState::Taken,
             changed_on: now,
             ..member
-        },
+        })
     });
     Ok(rows::move_members(tx, &moved.collect::<Vec<_>>()).await?)
 }

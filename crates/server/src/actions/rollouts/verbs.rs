@@ -27,7 +27,7 @@ use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
 use store::{
     Tx, countries, principals,
-    rollouts::{self as rows, Moved},
+    rollouts::{self as rows},
     versions,
 };
 use uuid::Uuid;
@@ -277,18 +277,15 @@ async fn take_again(
             !member.state.is_open() && !member.state.is_succeeded() && member.wave.is_some()
         });
         let moved: Vec<_> = ended
-            .map(|member| Moved {
-                from_wave: member.wave,
-                from: member.state,
-                was_held: member.is_held,
-                member: rows::Member {
+            .map(|member| {
+                member.moved(|member| rows::Member {
                     state: MemberState::Taken,
                     reason: None,
                     reason_text: None,
                     reason_key: None,
                     changed_on: input.now,
                     ..member
-                },
+                })
             })
             .collect();
         rows::move_members(tx, &moved).await?;
