@@ -440,7 +440,7 @@ pub async fn installations_in_tenant(
     .await
 }
 
-pub(crate) fn key_values(key: &EnvironmentKey) -> [Value; 3] {
+fn key_values(key: &EnvironmentKey) -> [Value; 3] {
     [
         key.tenant_id.into(),
         Value::from(&key.family_key),

@@ -1,12 +1,7 @@
 //! A vendor's own words on the environments that have its app.
 
-use super::{
-    Db, StoreError, Tx,
-    environments::{Installation, key_values},
-    principals::PrincipalRef,
-    row::table,
-};
-use domain::{environment::EnvironmentKey, ids::AppId, tags::Tags};
+use super::{StoreError, Tx, environments::Installation, row::table};
+use domain::{ids::AppId, tags::Tags};
 use uuid::Uuid;
 
 table! {
@@ -20,27 +15,6 @@ table! {
         /// The tags.
         pub tags: Tags,
     }
-}
-
-/// An environment that has the app installed, if the caller has a role on the app.
-pub async fn find_tagged(
-    db: &Db,
-    principal: PrincipalRef,
-    app: AppId,
-    key: &EnvironmentKey,
-) -> Result<Option<Installation>, StoreError> {
-    let has_role = principal.has_role();
-    db.query(format!(
-        "SELECT {}
-         FROM installations t
-         WHERE t.app_id = $5 AND t.tenant_id = $6 AND t.family_key = $7 AND t.name_key = $8 AND {has_role}",
-        Installation::COLUMNS
-    ))
-    .bind_all(principal.values())
-    .bind(app)
-    .bind_all(key_values(key))
-    .fetch_optional()
-    .await
 }
 
 /// Those of these environments that have the app installed, within the transaction that has locked them.

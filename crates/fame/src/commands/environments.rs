@@ -7,7 +7,7 @@ use crate::{
     output::Column,
     session::Session,
 };
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use client::{Narrowing, Query, literal};
 use domain::ids::TenantId;
 use reqwest::StatusCode;
@@ -27,30 +27,42 @@ pub(crate) enum EnvironmentsCommand {
     Get {
         #[command(flatten)]
         scope: AppInCountries,
-        /// The environment's name
-        name: String,
-        /// The customer's Microsoft Entra tenant, if several have an environment of that name
-        #[arg(long, value_name = "ID")]
-        aad_tenant_id: Option<TenantId>,
-        /// The application family, if several have an environment of that name
-        #[arg(long, value_name = "FAMILY")]
-        family: Option<String>,
+        #[command(flatten)]
+        named: NamedArgs,
     },
     /// List what was done with an app in one environment, of the first country named that has it
     History {
         #[command(flatten)]
         scope: AppInCountries,
-        /// The environment's name
-        name: String,
-        /// The customer's Microsoft Entra tenant, if several have an environment of that name
-        #[arg(long, value_name = "ID")]
-        aad_tenant_id: Option<TenantId>,
-        /// The application family, if several have an environment of that name
-        #[arg(long, value_name = "FAMILY")]
-        family: Option<String>,
+        #[command(flatten)]
+        named: NamedArgs,
         #[command(flatten)]
         query: QueryArgs,
     },
+}
+
+/// One environment of a country.
+#[derive(Args, Debug)]
+pub(crate) struct NamedArgs {
+    /// The environment's name
+    name: String,
+    /// The customer's Microsoft Entra tenant, if several have an environment of that name
+    #[arg(long, value_name = "ID")]
+    aad_tenant_id: Option<TenantId>,
+    /// The application family, if several have an environment of that name
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
+}
+
+impl NamedArgs {
+    /// The name, and what narrows it down.
+    fn narrowed(self) -> (String, Narrowing) {
+        let narrowing = Narrowing {
+            aad_tenant_id: self.aad_tenant_id,
+            application_family: self.family,
+        };
+        (self.name, narrowing)
+    }
 }
 
 /// The columns of an environment's history.
@@ -88,16 +100,8 @@ impl EnvironmentsCommand {
                     .map(|scope| client.list_environments(scope.app, &scope.country.0));
                 session.print_lists(lists.collect(), query, COLUMNS).await?;
             }
-            Self::Get {
-                scope,
-                name,
-                aad_tenant_id,
-                family,
-            } => {
-                let narrowing = Narrowing {
-                    aad_tenant_id,
-                    application_family: family,
-                };
+            Self::Get { scope, named } => {
+                let (name, narrowing) = named.narrowed();
                 let get = async |scope: &AppInCountry| {
                     let environment = client.get_environment(scope.app, &scope.country.0, &name, &narrowing);
                     match environment.json().await {
@@ -112,17 +116,8 @@ impl EnvironmentsCommand {
                 let environment = session.find(&session.scopes(&scope).await?, get).await?;
                 session.printer.record(&environment)?;
             }
-            Self::History {
-                scope,
-                name,
-                aad_tenant_id,
-                family,
-                query,
-            } => {
-                let narrowing = Narrowing {
-                    aad_tenant_id,
-                    application_family: family,
-                };
+            Self::History { scope, named, query } => {
+                let (name, narrowing) = named.narrowed();
                 let history = async |scope: &AppInCountry| {
                     let list =
                         client.list_environment_history(scope.app, &scope.country.0, &name, &narrowing);

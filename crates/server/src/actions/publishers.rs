@@ -17,6 +17,7 @@ pub(crate) use tokens::revoke_token;
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
+    events,
     preconditions::Preconditions,
     repeat,
 };
@@ -34,11 +35,10 @@ use domain::{
     publisher::{PENDING_FOR, Provider, PublisherState, check_grant},
     webhook::PUBLISHER_WIDENED,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use store::{
     Tx, apps,
-    events::{Event, insert_events},
     publishers::{self, TrustedPublisher, UnconfirmedIds},
 };
 use uuid::Uuid;
@@ -406,14 +406,6 @@ async fn emit(
     by: Actor<'_>,
     now: Instant,
 ) -> Result<()> {
-    let event = Event {
-        id: Uuid::now_v7(),
-        kind: kind.to_owned(),
-        app_id: Some(app),
-        environment_id: None,
-        operation_id: None,
-        payload: json!({ "id": id, "by": by.named() }).to_string(),
-        recorded_on: now,
-    };
-    Ok(insert_events(tx, &[event]).await?)
+    let facts = Map::from_iter([("id".to_owned(), id.to_string().into())]);
+    events::emit_of_app(tx, kind, app, by, now, facts).await
 }

@@ -21,10 +21,10 @@ use serde_json::json;
 use std::sync::Arc;
 use store::{
     Tx,
-    environments::{Installation, lock_environment},
+    environments::{Installation, find_installation, lock_environment},
     execution::lock_environments,
     list::ListRequest,
-    tags::{find_tagged, save_tags, tagged_in},
+    tags::{save_tags, tagged_in},
 };
 use uuid::Uuid;
 use wire::tags::{TagsChange, TagsChangeRequest};
@@ -43,7 +43,7 @@ pub(crate) async fn get_tags(
     key: &EnvironmentKey,
 ) -> Result<Installation> {
     access::admit(service, principal, app, None, READ).await?;
-    if let Some(tagged) = find_tagged(&service.db, principal.reference, app, key).await? {
+    if let Some(tagged) = find_installation(&service.db, principal.reference, app, key).await? {
         return Ok(tagged);
     }
     access::explain_nothing(service, principal, app, None, READ).await?;
